@@ -1,0 +1,126 @@
+import * as op from './opcodes'
+import { bind, blockCost, setCost } from './registers'
+import { embed, embedBlocks } from './embed'
+import { repack, repackBlocks } from './repack'
+import { normalize, normalizeBlocks, quantize, quantizeBlocks, gate, gateBlocks } from './activation'
+import { project, projectBlocks } from './matmul'
+import { ropeFrequencies, ropeFrequenciesBlocks, ropeTable, ropeTableBlocks, rope, ropeBlocks } from './rope'
+import { append, appendBlocks, advance, advanceBlocks, observe, observeBlocks, gather, gatherBlocks } from './rows'
+import { attend, attendBlocks } from './attend'
+import { sample, sampleBlocks } from './sample'
+import { scoreWindow, scoreWindowBlocks, tokenScore, tokenScoreBlocks } from './window'
+import { pool, poolBlocks, sumSets, sumSetsBlocks, chunkScore, chunkScoreBlocks } from './pool'
+import { topk, topkBlocks, topChunks, topChunksBlocks } from './topk'
+import { bounds, boundsBlocks } from './bounds'
+import { chooseChannels, chooseChannelsBlocks, pageScore, pageScoreBlocks, questScore, questScoreBlocks, pageWeights, pageWeightsBlocks } from './page'
+import { topPages, topPagesBlocks, firstAndLast, firstAndLastBlocks } from './topPages'
+import { sumValues, sumValuesBlocks, blendMean, blendMeanBlocks } from './values'
+
+/** Into how many independent blocks an operation is cut: by its shape alone, never by who runs it. */
+function blocks(code: i32, a: usize): i32 {
+  setCost(1)
+  switch (code) {
+    case op.embed: return embedBlocks(a)
+    case op.repack: return repackBlocks(a)
+    case op.normalize: return normalizeBlocks(a)
+    case op.quantize: return quantizeBlocks(a)
+    case op.gate: return gateBlocks(a)
+    case op.project: return projectBlocks(a)
+    case op.ropeFrequencies: return ropeFrequenciesBlocks(a)
+    case op.ropeTable: return ropeTableBlocks(a)
+    case op.rope: return ropeBlocks(a)
+    case op.append: return appendBlocks(a)
+    case op.advance: return advanceBlocks(a)
+    case op.observe: return observeBlocks(a)
+    case op.attend: return attendBlocks(a)
+    case op.sample: return sampleBlocks(a)
+    case op.scoreWindow: return scoreWindowBlocks(a)
+    case op.pool: return poolBlocks(a)
+    case op.sumSets: return sumSetsBlocks(a)
+    case op.chunkScore: return chunkScoreBlocks(a)
+    case op.topk: return topkBlocks(a)
+    case op.topChunks: return topChunksBlocks(a)
+    case op.gather: return gatherBlocks(a)
+    case op.bounds: return boundsBlocks(a)
+    case op.chooseChannels: return chooseChannelsBlocks(a)
+    case op.pageScore: return pageScoreBlocks(a)
+    case op.questScore: return questScoreBlocks(a)
+    case op.tokenScore: return tokenScoreBlocks(a)
+    case op.pageWeights: return pageWeightsBlocks(a)
+    case op.topPages: return topPagesBlocks(a)
+    case op.firstAndLast: return firstAndLastBlocks(a)
+    case op.sumValues: return sumValuesBlocks(a)
+    case op.blendMean: return blendMeanBlocks(a)
+    default: return 0
+  }
+}
+
+/** Runs one block. a: the operation's words; scratch: memory of this thread alone. */
+function execute(code: i32, a: usize, block: i32, scratch: usize): void {
+  switch (code) {
+    case op.embed: embed(a, block, scratch); break
+    case op.repack: repack(a, block, scratch); break
+    case op.normalize: normalize(a, block, scratch); break
+    case op.quantize: quantize(a, block, scratch); break
+    case op.gate: gate(a, block, scratch); break
+    case op.project: project(a, block, scratch); break
+    case op.ropeFrequencies: ropeFrequencies(a, block, scratch); break
+    case op.ropeTable: ropeTable(a, block, scratch); break
+    case op.rope: rope(a, block, scratch); break
+    case op.append: append(a, block, scratch); break
+    case op.advance: advance(a, block, scratch); break
+    case op.observe: observe(a, block, scratch); break
+    case op.attend: attend(a, block, scratch); break
+    case op.sample: sample(a, block, scratch); break
+    case op.scoreWindow: scoreWindow(a, block, scratch); break
+    case op.pool: pool(a, block, scratch); break
+    case op.sumSets: sumSets(a, block, scratch); break
+    case op.chunkScore: chunkScore(a, block, scratch); break
+    case op.topk: topk(a, block, scratch); break
+    case op.topChunks: topChunks(a, block, scratch); break
+    case op.gather: gather(a, block, scratch); break
+    case op.bounds: bounds(a, block, scratch); break
+    case op.chooseChannels: chooseChannels(a, block, scratch); break
+    case op.pageScore: pageScore(a, block, scratch); break
+    case op.questScore: questScore(a, block, scratch); break
+    case op.tokenScore: tokenScore(a, block, scratch); break
+    case op.pageWeights: pageWeights(a, block, scratch); break
+    case op.topPages: topPages(a, block, scratch); break
+    case op.firstAndLast: firstAndLast(a, block, scratch); break
+    case op.sumValues: sumValues(a, block, scratch); break
+    case op.blendMean: blendMean(a, block, scratch); break
+  }
+}
+
+// A program is a row of operations, each | opcode | words in all | operands … |, every part an i32.
+
+/**
+ * Walks a program from where its registers stand (assembly/registers.ts) until its end or until about `budget` thousand
+ * multiply-adds are done; the registers then say where to go on. Returns 1 at the end, else 0.
+ */
+export function run(registers: usize, scratch: usize, budget: i32): i32 {
+  bind(registers)
+  let pc = load<usize>(registers)
+  const end = load<usize>(registers, 4)
+  let block = load<i32>(registers, 8)
+  while (pc < end) {
+    const code = load<i32>(pc)
+    const a = pc + 8
+    const n = blocks(code, a)
+    const cost = blockCost()
+    for (; block < n; block++) {
+      if (budget <= 0) {
+        store<usize>(registers, pc)
+        store<i32>(registers, block, 8)
+        return 0
+      }
+      execute(code, a, block, scratch)
+      budget -= cost
+    }
+    block = 0
+    pc += <usize>load<i32>(pc, 4) << 2
+  }
+  store<usize>(registers, pc)
+  store<i32>(registers, 0, 8)
+  return 1
+}

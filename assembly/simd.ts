@@ -1,0 +1,90 @@
+/** a·b + c in two rounded steps: the same everywhere, which a fused step is not. */
+// @ts-ignore: decorator
+@inline
+export function mulAdd(a: v128, b: v128, c: v128): v128 {
+  return f32x4.add(f32x4.mul(a, b), c)
+}
+
+/** The f32 (or any 32 bits) at p in all lanes. */
+// @ts-ignore: decorator
+@inline
+export function splat(p: usize): v128 {
+  return v128.load32_splat(p)
+}
+
+/** Sum of four f32 lanes, pairwise: (0 + 2) + (1 + 3). */
+// @ts-ignore: decorator
+@inline
+export function sum4(v: v128): f32 {
+  v = f32x4.add(v, v128.shuffle<i32>(v, v, 2, 3, 0, 1))
+  return f32x4.extract_lane(v, 0) + f32x4.extract_lane(v, 1)
+}
+
+/** Sum of four i32 lanes. */
+// @ts-ignore: decorator
+@inline
+export function sum4i(v: v128): i32 {
+  v = i32x4.add(v, v128.shuffle<i32>(v, v, 2, 3, 0, 1))
+  return i32x4.extract_lane(v, 0) + i32x4.extract_lane(v, 1)
+}
+
+/** Largest of four f32 lanes. */
+// @ts-ignore: decorator
+@inline
+export function max4(v: v128): f32 {
+  v = f32x4.max(v, v128.shuffle<i32>(v, v, 2, 3, 0, 1))
+  return max(f32x4.extract_lane(v, 0), f32x4.extract_lane(v, 1))
+}
+
+/** Lane i = sum of the i32 lanes of the i-th argument. */
+// @ts-ignore: decorator
+@inline
+export function sums4i(a: v128, b: v128, c: v128, d: v128): v128 {
+  const ab = i32x4.add(v128.shuffle<i32>(a, b, 0, 1, 4, 5), v128.shuffle<i32>(a, b, 2, 3, 6, 7))
+  const cd = i32x4.add(v128.shuffle<i32>(c, d, 0, 1, 4, 5), v128.shuffle<i32>(c, d, 2, 3, 6, 7))
+  return i32x4.add(v128.shuffle<i32>(ab, cd, 0, 2, 4, 6), v128.shuffle<i32>(ab, cd, 1, 3, 5, 7))
+}
+
+/** Lane i = sum of the f32 lanes of the i-th argument, each as sum4 would add them. */
+// @ts-ignore: decorator
+@inline
+export function sums4(a: v128, b: v128, c: v128, d: v128): v128 {
+  const ab = f32x4.add(v128.shuffle<i32>(a, b, 0, 1, 4, 5), v128.shuffle<i32>(a, b, 2, 3, 6, 7))
+  const cd = f32x4.add(v128.shuffle<i32>(c, d, 0, 1, 4, 5), v128.shuffle<i32>(c, d, 2, 3, 6, 7))
+  return f32x4.add(v128.shuffle<i32>(ab, cd, 0, 2, 4, 6), v128.shuffle<i32>(ab, cd, 1, 3, 5, 7))
+}
+
+// e^x: x = n·ln 2 + r with |r| ≤ ln 2 / 2, e^r by its Taylor polynomial of degree 7 (remainder below 1e-8 relative), times 2^n.
+// ln 2 in two parts (Cody and Waite) so that r keeps its low bits.
+const LOG2E: f32 = 1.4426950408889634
+const LN2_HIGH: f32 = 0.693145751953125
+const LN2_LOW: f32 = 1.428606820309417e-6
+/** Below it e^x is 0 here: 2^−126 is the smallest normal f32. */
+const EXP_FLOOR: f32 = -87.3
+
+/** e^x in four lanes; 0 below −87.3 and for −∞. x ≤ 88. */
+// @ts-ignore: decorator
+@inline
+export function exp4(x: v128): v128 {
+  const alive = f32x4.ge(x, f32x4.splat(EXP_FLOOR))
+  const y = f32x4.max(x, f32x4.splat(EXP_FLOOR))
+  const n = f32x4.nearest(f32x4.mul(y, f32x4.splat(LOG2E)))
+  const r = f32x4.sub(f32x4.sub(y, f32x4.mul(n, f32x4.splat(LN2_HIGH))), f32x4.mul(n, f32x4.splat(LN2_LOW)))
+  let p = f32x4.splat(1.0 / 5040.0)
+  p = mulAdd(p, r, f32x4.splat(1.0 / 720.0))
+  p = mulAdd(p, r, f32x4.splat(1.0 / 120.0))
+  p = mulAdd(p, r, f32x4.splat(1.0 / 24.0))
+  p = mulAdd(p, r, f32x4.splat(1.0 / 6.0))
+  p = mulAdd(p, r, f32x4.splat(0.5))
+  p = mulAdd(p, r, f32x4.splat(1.0))
+  p = mulAdd(p, r, f32x4.splat(1.0))
+  const power = i32x4.shl(i32x4.add(i32x4.trunc_sat_f32x4_s(n), i32x4.splat(127)), 23)
+  return v128.and(f32x4.mul(p, power), alive)
+}
+
+/** e^x of one number, the same bits as a lane of exp4. */
+// @ts-ignore: decorator
+@inline
+export function exp1(x: f32): f32 {
+  return f32x4.extract_lane(exp4(f32x4.splat(x)), 0)
+}

@@ -1,0 +1,15 @@
+import type { OperationName } from './operations.ts'
+import type { Tensor } from './tensor.ts'
+
+type Given = Record<string, Tensor | number | null>
+const number = (o: Given, field: string): number => o[field] as number
+
+/** Enough for every operation that is not named below. */
+const common = 64 * 1024
+
+/** Scratch of operations whose need grows with their operands, in bytes. */
+const needs: Partial<Record<OperationName, (o: Given) => number>> = {
+}
+
+/** Bytes of memory an operation wants for its own use while it runs. */
+export const scratchBytes = (name: OperationName, operands: Given): number => needs[name]?.(operands) ?? common

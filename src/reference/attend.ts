@@ -1,0 +1,1 @@
+export const attend = {} as any

@@ -1,0 +1,70 @@
+import { instantiate } from '@assemblyscript/loader'
+import { createKernels, type Kernels } from '../kernels/kernels.ts'
+import type { Machine } from '../kernels/machine.ts'
+
+/** The wasm builds there are. */
+export type Build = 'simd'
+export const builds: readonly Build[] = ['simd']
+
+export interface WasmOptions {
+  /** Force a build; by default the best that works here. */
+  readonly build?: Build
+  /** Most bytes of memory, weights included; at most 4 GiB − 64 KiB. */
+  readonly limit?: number
+  /** The compiled kernels, where the runtime forbids compiling bytes (edge workers). */
+  readonly module?: WebAssembly.Module
+}
+
+const pageBytes = 65536
+const mostPages = 65535 // the last page stays out, so that every end fits 32 bits
+
+interface Exports {
+  readonly heapBase: WebAssembly.Global
+  run(registers: number, scratch: number, budget: number): number
+  readonly [operation: string]: unknown
+}
+
+async function load(build: Build): Promise<Uint8Array> {
+  const { bytes } = await import('./builds/simd.ts')
+  const text = atob(bytes)
+  return Uint8Array.from(text, c => c.charCodeAt(0))
+}
+
+/** Kernels in WebAssembly SIMD. Throws with code `backend` where they cannot start. */
+export async function wasm({ build = 'simd', limit, module }: WasmOptions = {}): Promise<Kernels> {
+  if (!builds.includes(build)) throw Object.assign(new RangeError(`build must be one of ${builds.join(', ')}, got ${build}`), { code: 'usage' })
+  const memory = new WebAssembly.Memory({ initial: 1, maximum: mostPages })
+  let exports: Exports
+  try {
+    const source = module ?? await load(build)
+    exports = (await instantiate<Record<string, unknown>>(source as Uint8Array, { env: { memory } })).exports as unknown as Exports
+  } catch (cause) {
+    throw Object.assign(new Error(`backend wasm must start with WebAssembly SIMD, got ${cause instanceof Error ? cause.message : cause}`, { cause }), { code: 'backend' })
+  }
+  const number = (name: string): number => {
+    const global = exports[name]
+    if (!(global instanceof WebAssembly.Global)) throw new TypeError(`${name} must be an operation of the ${build} build, got none`)
+    return global.value as number
+  }
+  const opcodes = new Map<string, number>()
+  const machine: Machine = {
+    name: 'wasm', build, start: number('heapBase'),
+    buffer: () => memory.buffer,
+    grow(bytes) {
+      const pages = Math.ceil(bytes / pageBytes) - memory.buffer.byteLength / pageBytes
+      try {
+        if (pages > 0) memory.grow(pages)
+        return true
+      } catch {
+        return false
+      }
+    },
+    opcode(name) {
+      let code = opcodes.get(name)
+      if (code === undefined) opcodes.set(name, code = number(name))
+      return code
+    },
+    run: (registers, scratch, budget) => exports.run(registers, scratch, budget) === 1,
+  }
+  return createKernels(machine, limit)
+}
