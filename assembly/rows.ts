@@ -1,8 +1,86 @@
-export function appendBlocks(a: usize): i32 { return 0 }
-export function append(a: usize, block: i32, scratch: usize): void {}
-export function advanceBlocks(a: usize): i32 { return 0 }
-export function advance(a: usize, block: i32, scratch: usize): void {}
-export function observeBlocks(a: usize): i32 { return 0 }
-export function observe(a: usize, block: i32, scratch: usize): void {}
-export function gatherBlocks(a: usize): i32 { return 0 }
-export function gather(a: usize, block: i32, scratch: usize): void {}
+import { position, tokens } from './registers'
+import { countOf, I16, keyOf, keyScaleOf, packRow, positionOf, SEGMENT_BYTES, segmentOf, strideOf, valueOf, valueScaleOf, vectorBytes } from './segment'
+
+// append | segments | keys | values | kvHeads | headDim | type |
+
+export function appendBlocks(a: usize): i32 {
+  return load<i32>(a, 12)
+}
+
+/** Block h: the batch's rows of KV head h. */
+export function append(a: usize, block: i32, scratch: usize): void {
+  const segment = segmentOf(load<usize>(a), block)
+  const kvHeads = load<i32>(a, 12), headDim = load<i32>(a, 16), type = load<i32>(a, 20)
+  const step = <usize>(kvHeads * headDim) << 2
+  const offset = <usize>(block * headDim) << 2
+  let keys = load<usize>(a, 4) + offset, values = load<usize>(a, 8) + offset
+  const count = countOf(segment), at = position()
+  for (let i = 0, n = tokens(); i < n; i++, keys += step, values += step) {
+    const row = count + i
+    saveVector(keys, keyOf(segment, row, type, headDim), keyScaleOf(segment, row, type, headDim), headDim, type)
+    saveVector(values, valueOf(segment, row, type, headDim), valueScaleOf(segment, row, type, headDim), headDim, type)
+    store<i32>(positionOf(segment, row, type, headDim), at + i)
+  }
+}
+
+/** One key or value in its row's type, padded with zeros. */
+function saveVector(x: usize, to: usize, scale: usize, headDim: i32, type: i32): void {
+  const stride = strideOf(headDim)
+  if (type == I16) {
+    store<f32>(scale, packRow(x, to, headDim, stride))
+  } else {
+    memory.copy(to, x, <usize>headDim << 2)
+    memory.fill(to + (<usize>headDim << 2), 0, <usize>(stride - headDim) << 2)
+  }
+}
+
+// advance | segments | kvHeads |
+
+export function advanceBlocks(a: usize): i32 {
+  return 1
+}
+
+export function advance(a: usize, block: i32, scratch: usize): void {
+  let segment = load<usize>(a)
+  for (let h = 0, n = load<i32>(a, 4); h < n; h++, segment += SEGMENT_BYTES) store<i32>(segment, countOf(segment) + tokens())
+}
+
+// observe | ring | query | heads | headDim | window |
+
+export function observeBlocks(a: usize): i32 {
+  return 1
+}
+
+export function observe(a: usize, block: i32, scratch: usize): void {
+  const bytes = <usize>(load<i32>(a, 8) * load<i32>(a, 12)) << 2
+  const window = load<i32>(a, 16), n = tokens(), at = position()
+  for (let i = max(0, n - window); i < n; i++)
+    memory.copy(load<usize>(a) + <usize>((at + i) % window) * bytes, load<usize>(a, 4) + <usize>i * bytes, bytes)
+}
+
+// gather | to | from | rows | counts | sets | capacity | kvHeads | headDim | type |
+
+export function gatherBlocks(a: usize): i32 {
+  return load<i32>(a, 24)
+}
+
+/** Block h: KV head h. Ascending, so that a segment may be compacted in place. */
+export function gather(a: usize, block: i32, scratch: usize): void {
+  const to = segmentOf(load<usize>(a), block), from = segmentOf(load<usize>(a, 4), block)
+  const set = load<i32>(a, 16) == 1 ? 0 : block
+  let rows = load<usize>(a, 8) + (<usize>(set * load<i32>(a, 20)) << 2)
+  const n = load<i32>(load<usize>(a, 12) + (<usize>set << 2))
+  const headDim = load<i32>(a, 28), type = load<i32>(a, 32)
+  const bytes = vectorBytes(type, headDim)
+  for (let i = 0; i < n; i++, rows += 4) {
+    const row = load<i32>(rows)
+    memory.copy(keyOf(to, i, type, headDim), keyOf(from, row, type, headDim), bytes)
+    memory.copy(valueOf(to, i, type, headDim), valueOf(from, row, type, headDim), bytes)
+    if (type == I16) {
+      store<f32>(keyScaleOf(to, i, type, headDim), load<f32>(keyScaleOf(from, row, type, headDim)))
+      store<f32>(valueScaleOf(to, i, type, headDim), load<f32>(valueScaleOf(from, row, type, headDim)))
+    }
+    store<i32>(positionOf(to, i, type, headDim), load<i32>(positionOf(from, row, type, headDim)))
+  }
+  store<i32>(to, n)
+}

@@ -9,6 +9,8 @@ const common = 64 * 1024
 
 /** Scratch of operations whose need grows with their operands, in bytes. */
 const needs: Partial<Record<OperationName, (o: Given) => number>> = {
+  normalize: o => 4 * number(o, 'dim'),
+  gate: o => 4 * number(o, 'dim'),
 }
 
 /** Bytes of memory an operation wants for its own use while it runs. */

@@ -1,1 +1,51 @@
-export const activation = {} as any
+import type { Words } from '../kernels/operations.ts'
+import type { Memory, State } from './memory.ts'
+import { nearest } from './segment.ts'
+
+interface Target { readonly values: number; readonly codes: number; readonly blocks: number }
+
+/** Stores row t of activations [T, dim] as src/kernels/activations.ts says. */
+function put(m: Memory, to: Target, t: number, dim: number, x: Float32Array): void {
+  if (to.values) m.f32.set(x, to.values / 4 + t * dim)
+  if (!to.codes) return
+  for (let b = 0; b * 32 < dim; b++) {
+    const block = x.subarray(b * 32, b * 32 + 32)
+    const largest = block.reduce((top, v) => Math.max(top, Math.abs(v)), 0)
+    let scale = 0
+    if (largest) for (scale = 2 ** -126; largest > 32639 * scale; scale *= 2);
+    let sum = 0
+    block.forEach((v, i) => {
+      const code = scale ? nearest(v / scale) : 0
+      m.i16[to.codes / 2 + t * dim + b * 32 + i] = code
+      sum += code
+    })
+    const at = to.blocks / 4 + (t * dim / 32 + b) * 4
+    m.f32[at] = scale
+    m.f32[at + 1] = scale * sum
+    m.i32[at + 2] = sum
+    m.i32[at + 3] = 0
+  }
+}
+
+function normalize(m: Memory, a: Words<'normalize'>, { tokens, row }: State): void {
+  for (let t = 0; t < tokens; t++) {
+    const x = m.f32.subarray(a.x / 4 + (row + t) * a.dim, a.x / 4 + (row + t + 1) * a.dim)
+    const squares = x.reduce((sum, v) => sum + v * v, 0)
+    const inverse = Math.fround(1 / Math.sqrt(squares / a.dim + a.epsilon))
+    put(m, a, t, a.dim, x.map((v, i) => Math.fround(v * inverse) * m.f32[a.weight / 4 + i]!))
+  }
+}
+
+function quantize(m: Memory, a: Words<'quantize'>, { tokens }: State): void {
+  for (let t = 0; t < tokens; t++) put(m, a, t, a.dim, m.f32.slice(a.x / 4 + t * a.dim, a.x / 4 + (t + 1) * a.dim))
+}
+
+function gate(m: Memory, a: Words<'gate'>, { tokens }: State): void {
+  for (let t = 0; t < tokens; t++)
+    put(m, a, t, a.dim, Float32Array.from({ length: a.dim }, (_, i) => {
+      const g = m.f32[a.gate / 4 + t * a.dim + i]!, u = m.f32[a.up / 4 + t * a.dim + i]!
+      return g / (1 + Math.exp(-g)) * u
+    }))
+}
+
+export const activation = { normalize, quantize, gate }
