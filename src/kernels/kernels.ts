@@ -18,6 +18,8 @@ export interface Kernels extends Operations {
   free(...tensors: (Tensor | null | undefined)[]): void
   /** Copies data into a tensor, from element `at` on. */
   upload(to: Tensor, data: ArrayLike<number> | Data, at?: number): void
+  /** Copies bytes between tensors. */
+  copy(to: Tensor, toByte: number, from: Tensor, fromByte: number, bytes: number): void
   /** The tensor's numbers in place, to be filled by a loader. Invalid after the next `tensor` call. */
   view(t: Tensor): Data
   /** A copy of elements [at, at + length). */
@@ -91,6 +93,11 @@ export function createKernels(machine: Machine, limit = 2 ** 32 - 65536): Kernel
       if ((at + data.length) * size > to.bytes)
         throw new RangeError(`upload: data must fit ${to.bytes / size} elements, got ${at} + ${data.length}`)
       viewAt(machine.buffer(), to.type, to.address + at * size, data.length).set(data)
+    },
+    copy(to, toByte, from, fromByte, bytes) {
+      if (toByte + bytes > to.bytes || fromByte + bytes > from.bytes)
+        throw new RangeError(`copy: ${bytes} bytes must fit both tensors, got room for ${to.bytes - toByte} and ${from.bytes - fromByte}`)
+      new Uint8Array(machine.buffer()).copyWithin(to.address + toByte, from.address + fromByte, from.address + fromByte + bytes)
     },
     view: t => viewAt(machine.buffer(), t.type, t.address, t.bytes / elementBytes(t.type)),
     async read(t, at = 0, length = t.bytes / elementBytes(t.type) - at) {
