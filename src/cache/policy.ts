@@ -30,6 +30,8 @@ export interface Plan {
   readonly pageSize: number
   /** Channels that page scoring reads; 0 where the method scores no pages. */
   readonly channels: number
+  /** Rows for the answer, beside `kept`, that room is made for at first. */
+  readonly reserve: number
 }
 
 /** Values per position, higher is better: tensor [sets, stride] f32, columns 0 … tokens − 1. sets: 1, kvHeads or heads. */
