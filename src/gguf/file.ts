@@ -100,7 +100,7 @@ async function pathSource(path: string | URL, name: string): Promise<ByteSource>
   }
 }
 
-/** Imported when a path is opened, so that this module loads where there is no file system. */
+/** Imported when a path is opened, and within a try: so this module loads, and bundles, where there is no file system. */
 async function fileSystem(name: string): Promise<typeof import('node:fs/promises')> {
   try {
     return await import(/* webpackIgnore: true */ /* @vite-ignore */ 'node:fs/promises')

@@ -198,19 +198,20 @@ test('cut off at every byte of a small file, it is refused and says so', async (
 test('a header without end is refused before it fills the memory', async () => {
   const head = crafted(0, 65536)
   let bytes = 0
-  const endless: ByteSource = { // each key is 8 zeros for '' … so every byte after the head is a text of 16 MiB
+  const entry = 12 + 1 + 8 + 2 ** 24 // length, key, type, length, text
+  const endless: ByteSource = { // the head, then keys a, b, c … with texts of the largest size
     name: 'endless', size: 2 ** 40,
     async read(offset, into) {
       bytes += into.length
       into.fill(0)
       for (let i = 0; i < into.length; i++) {
-        const at = offset + i - head.length, place = at % (12 + 1 + 8 + 2 ** 24)
-        if (offset + i < head.length) into[i] = head[offset + i]!
-        else if (place === 0) into[i] = 1 // a key of one byte…
-        else if (place === 8) into[i] = 97 + Math.floor(at / (12 + 1 + 8 + 2 ** 24)) // …a, b, c
+        const at = offset + i - head.length, place = at % entry
+        if (at < 0) into[i] = head[offset + i]!
+        else if (place === 0) into[i] = 1 // byte of a key
+        else if (place === 8) into[i] = 97 + Math.floor(at / entry)
         else if (place === 9) into[i] = valueTypes.string
-        else if (place === 16) into[i] = 1 // 2^24 bytes
-        else if (place > 20) { i += Math.min(into.length - i, 12 + 1 + 8 + 2 ** 24 - place) - 1 }
+        else if (place === 16) into[i] = 1 // third byte of 2^24
+        else if (place > 20) i += entry - place - 1
       }
     },
     async close() {},
