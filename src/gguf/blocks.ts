@@ -67,7 +67,11 @@ export function blockType(tensor: Pick<TensorInfo, 'name' | 'type'>): BlockType 
 
 const supported = (): string => Object.keys(blockTypes).join(', ')
 
-/** Whole blocks to f32, rounded as ggml rounds. bytes [blocks, type.bytes] → out [blocks, type.values] */
+/**
+ * Whole blocks to f32. Products are exact in f32 (11 bits of a scale, at most 8 of a code), so only the sum of Q4_1
+ * rounds, once, where it is stored: the same bits as ggml's, fused or not.
+ * bytes [blocks, type.bytes] → out [blocks, type.values]
+ */
 export function dequantize(name: BlockName, bytes: Uint8Array, out: Float32Array): void {
   const type = blockTypes[name]
   const blocks = out.length / type.values
@@ -106,8 +110,8 @@ export function dequantize(name: BlockName, bytes: Uint8Array, out: Float32Array
         const scale = half(u16(bytes, at)), minimum = half(u16(bytes, at + 2))
         for (let j = 0; j < 16; j++) {
           const pair = bytes[at + 4 + j]!
-          out[32 * b + j] = Math.fround(scale * (pair & 15)) + minimum
-          out[32 * b + j + 16] = Math.fround(scale * (pair >> 4)) + minimum
+          out[32 * b + j] = scale * (pair & 15) + minimum
+          out[32 * b + j + 16] = scale * (pair >> 4) + minimum
         }
       }
   }
