@@ -141,59 +141,64 @@ export function integerOne(sums: usize, packed: usize, code: usize, block: usize
   else oneBytes(sums, packed, code, block, records)
 }
 
-/**
- * Four tokens, 8 rows, `records` records of a widened tile. sums [4][8] f32, `rows` bytes apart; code and block as above, their
- * tokens `codes` and `blocks` bytes apart; constants: d of the first record, the next `record` bytes on.
- */
+/** quad [pairs][4 tokens] = pairs of codes of four tokens, `stride` bytes apart, side by side: one pointer runs through them. */
+export function interleave(quad: usize, x0: usize, stride: usize, pairs: i32): void {
+  const x1 = x0 + stride, x2 = x1 + stride, x3 = x2 + stride
+  for (let p: usize = 0, end = <usize>pairs << 2; p < end; p += 16, quad += 64) {
+    const a = v128.load(x0 + p), b = v128.load(x1 + p), c = v128.load(x2 + p), d = v128.load(x3 + p)
+    const ab = v128.shuffle<i32>(a, b, 0, 4, 1, 5), cd = v128.shuffle<i32>(c, d, 0, 4, 1, 5)
+    const ef = v128.shuffle<i32>(a, b, 2, 6, 3, 7), gh = v128.shuffle<i32>(c, d, 2, 6, 3, 7)
+    v128.store(quad, v128.shuffle<i64>(ab, cd, 0, 2))
+    v128.store(quad, v128.shuffle<i64>(ab, cd, 1, 3), 16)
+    v128.store(quad, v128.shuffle<i64>(ef, gh, 0, 2), 32)
+    v128.store(quad, v128.shuffle<i64>(ef, gh, 1, 3), 48)
+  }
+}
+
+/** Adds one record's integers of 8 rows to sums [8]. */
 // @ts-ignore: decorator
 @inline
-function four(sums: usize, rows: usize, tile: usize, constants: usize, record: usize, x0: usize, codes: usize, block: usize, blocks: usize, records: i32, minima: bool): void {
+function keep(sums: usize, low: v128, high: v128, constants: usize, block: usize, minima: bool): void {
+  v128.store(sums, add(v128.load(sums), low, constants, block, minima))
+  v128.store(sums, add(v128.load(sums, 16), high, constants + 16, block, minima), 16)
+}
+
+/**
+ * Four tokens, 8 rows, `records` records of a widened tile, which came from `packed`. sums [4][8] f32, `rows` bytes apart, are
+ * added to; quad as `interleave` leaves it; block: the first token's, the next `blocks` bytes on.
+ *
+ * A loop of one pair keeps its 8 sums and 6 operands in the 15 registers there are; compilers hoist the loads of a longer one
+ * to its top and spill.
+ */
+export function integerFour(sums: usize, rows: usize, tile: usize, packed: usize, quad: usize, block: usize, blocks: usize, records: i32, layout: i32): void {
+  const minima = layout == Q4_1, record = recordBytes(layout)
   const s1 = sums + rows, s2 = s1 + rows, s3 = s2 + rows
-  let x1 = x0 + codes, x2 = x1 + codes, x3 = x2 + codes
-  let a0 = v128.load(sums), a1 = v128.load(sums, 16), b0 = v128.load(s1), b1 = v128.load(s1, 16)
-  let c0 = v128.load(s2), c1 = v128.load(s2, 16), e0 = v128.load(s3), e1 = v128.load(s3, 16)
+  let constants = packed + codeBytes(layout)
   for (let b = 0; b < records; b++) {
     let i0 = i32x4.splat(0), i1 = i0, j0 = i0, j1 = i0, k0 = i0, k1 = i0, l0 = i0, l1 = i0
-    for (let p = 0; p < 4; p++) {
-      let w0 = v128.load(tile), w1 = v128.load(tile, 16), q = v128.load32_splat(x0)
-      i0 = dot(i0, w0, q), i1 = dot(i1, w1, q), q = v128.load32_splat(x1)
-      j0 = dot(j0, w0, q), j1 = dot(j1, w1, q), q = v128.load32_splat(x2)
-      k0 = dot(k0, w0, q), k1 = dot(k1, w1, q), q = v128.load32_splat(x3)
+    const end = tile + WIDE
+    do {
+      const w0 = v128.load(tile), w1 = v128.load(tile, 16)
+      let q = v128.load32_splat(quad)
+      i0 = dot(i0, w0, q), i1 = dot(i1, w1, q), q = v128.load32_splat(quad, 4)
+      j0 = dot(j0, w0, q), j1 = dot(j1, w1, q), q = v128.load32_splat(quad, 8)
+      k0 = dot(k0, w0, q), k1 = dot(k1, w1, q), q = v128.load32_splat(quad, 12)
       l0 = dot(l0, w0, q), l1 = dot(l1, w1, q)
-      w0 = v128.load(tile, 32), w1 = v128.load(tile, 48), q = v128.load32_splat(x0, 4)
-      i0 = dot(i0, w0, q), i1 = dot(i1, w1, q), q = v128.load32_splat(x1, 4)
-      j0 = dot(j0, w0, q), j1 = dot(j1, w1, q), q = v128.load32_splat(x2, 4)
-      k0 = dot(k0, w0, q), k1 = dot(k1, w1, q), q = v128.load32_splat(x3, 4)
-      l0 = dot(l0, w0, q), l1 = dot(l1, w1, q)
-      w0 = v128.load(tile, 64), w1 = v128.load(tile, 80), q = v128.load32_splat(x0, 8)
-      i0 = dot(i0, w0, q), i1 = dot(i1, w1, q), q = v128.load32_splat(x1, 8)
-      j0 = dot(j0, w0, q), j1 = dot(j1, w1, q), q = v128.load32_splat(x2, 8)
-      k0 = dot(k0, w0, q), k1 = dot(k1, w1, q), q = v128.load32_splat(x3, 8)
-      l0 = dot(l0, w0, q), l1 = dot(l1, w1, q)
-      w0 = v128.load(tile, 96), w1 = v128.load(tile, 112), q = v128.load32_splat(x0, 12)
-      i0 = dot(i0, w0, q), i1 = dot(i1, w1, q), q = v128.load32_splat(x1, 12)
-      j0 = dot(j0, w0, q), j1 = dot(j1, w1, q), q = v128.load32_splat(x2, 12)
-      k0 = dot(k0, w0, q), k1 = dot(k1, w1, q), q = v128.load32_splat(x3, 12)
-      l0 = dot(l0, w0, q), l1 = dot(l1, w1, q)
-      tile += 128, x0 += 16, x1 += 16, x2 += 16, x3 += 16
+      tile += 32, quad += 16
+    } while (tile != end)
+    const t1 = block + blocks, t2 = t1 + blocks, t3 = t2 + blocks
+    if (minima) {
+      keep(sums, i0, i1, constants, block, true)
+      keep(s1, j0, j1, constants, t1, true)
+      keep(s2, k0, k1, constants, t2, true)
+      keep(s3, l0, l1, constants, t3, true)
+    } else {
+      keep(sums, i0, i1, constants, block, false)
+      keep(s1, j0, j1, constants, t1, false)
+      keep(s2, k0, k1, constants, t2, false)
+      keep(s3, l0, l1, constants, t3, false)
     }
-    a0 = add(a0, i0, constants, block, minima), a1 = add(a1, i1, constants + 16, block, minima)
-    let t = block + blocks
-    b0 = add(b0, j0, constants, t, minima), b1 = add(b1, j1, constants + 16, t, minima)
-    t += blocks
-    c0 = add(c0, k0, constants, t, minima), c1 = add(c1, k1, constants + 16, t, minima)
-    t += blocks
-    e0 = add(e0, l0, constants, t, minima), e1 = add(e1, l1, constants + 16, t, minima)
     constants += record
     block += 16
   }
-  v128.store(sums, a0), v128.store(sums, a1, 16), v128.store(s1, b0), v128.store(s1, b1, 16)
-  v128.store(s2, c0), v128.store(s2, c1, 16), v128.store(s3, e0), v128.store(s3, e1, 16)
-}
-
-/** Four tokens, 8 rows: see `four`. packed: where the tile came from, for its constants. */
-export function integerFour(sums: usize, rows: usize, tile: usize, packed: usize, code: usize, codes: usize, block: usize, blocks: usize, records: i32, layout: i32): void {
-  const constants = packed + codeBytes(layout), record = recordBytes(layout)
-  if (layout == Q4_1) four(sums, rows, tile, constants, record, code, codes, block, blocks, records, true)
-  else four(sums, rows, tile, constants, record, code, codes, block, blocks, records, false)
 }

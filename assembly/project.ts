@@ -1,7 +1,7 @@
 import { firstRow, setCost, tokens } from './registers'
 import { F32, Q8_0, groupBytes, recordBytes } from './packed'
 import { columnBytes, expand, floatFour, floatOne } from './floatProduct'
-import { WIDE, integerFour, integerOne, widen } from './integerProduct'
+import { integerFour, integerOne, interleave, widen } from './integerProduct'
 
 /** Rows of one block of work: 8 groups. */
 const ROWS: i32 = 64
@@ -12,22 +12,27 @@ const SUMS: usize = 256
 /** Columns of a tile, 16 KiB in either kind: it shares L1 with the activations of four tokens. */
 const WIDE_COLUMNS: i32 = 1024
 const FLOAT_COLUMNS: i32 = 512
+const TILE: usize = 16384
 
-/** sums [count][ROWS] += codes [count, columns] × `groups` groups of packed. tile: 16 KiB. */
+/** sums [count][ROWS] += codes [count, columns] × `groups` groups of packed. tile: 16 KiB, and behind it 2 KiB a token for quads. */
 function integerProducts(sums: usize, tile: usize, packed: usize, groups: i32, columns: i32, layout: i32, codes: usize, blocks: usize, count: i32): void {
   const codeStride = <usize>columns << 1, blockStride = <usize>(columns >> 5) << 4
   const whole = count & ~3
   const chunk = whole ? WIDE_COLUMNS : columns
   for (let c = 0; c < columns; c += chunk) {
-    const records = min(chunk, columns - c) >> 5
+    const records = min(chunk, columns - c) >> 5, quadBytes = <usize>records << 8
+    const quads = tile + TILE
+    for (let t = 0, quad = quads, code = codes + (<usize>c << 1); t < whole; t += 4, quad += quadBytes, code += 4 * codeStride)
+      interleave(quad, code, codeStride, records << 4)
     let group = packed + <usize>(c >> 5) * recordBytes(layout)
     let sum = sums
     for (let g = 0; g < groups; g++, group += groupBytes(layout, columns), sum += 32) {
-      let s = sum, code = codes + (<usize>c << 1), block = blocks + (<usize>(c >> 5) << 4)
+      let s = sum, block = blocks + (<usize>(c >> 5) << 4), quad = quads
       if (whole) widen(tile, group, records, layout)
       let t = 0
-      for (; t < whole; t += 4, s += 4 * SUMS, code += 4 * codeStride, block += 4 * blockStride)
-        integerFour(s, SUMS, tile, group, code, codeStride, block, blockStride, records, layout)
+      for (; t < whole; t += 4, s += 4 * SUMS, quad += quadBytes, block += 4 * blockStride)
+        integerFour(s, SUMS, tile, group, quad, block, blockStride, records, layout)
+      let code = codes + <usize>t * codeStride + (<usize>c << 1)
       for (; t < count; t++, s += SUMS, code += codeStride, block += blockStride)
         integerOne(s, group, code, block, records, layout)
     }
