@@ -11,6 +11,8 @@ const common = 64 * 1024
 const needs: Partial<Record<OperationName, (o: Given) => number>> = {
   normalize: o => 4 * number(o, 'dim'),
   gate: o => 4 * number(o, 'dim'),
+  // Sums of 64 tokens × 64 rows, a tile of weights, and four by four the codes of 64 tokens × 1024 columns.
+  project: () => (16 + 16 + 128) * 1024,
 }
 
 /** Bytes of memory an operation wants for its own use while it runs. */
