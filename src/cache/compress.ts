@@ -1,5 +1,6 @@
 import { rowTypes, type Kernels, type RowType, type Tensor } from '../kernels/index.ts'
 import { createLayer, ensureIndex, setCounts, type LayerCache, type LayerOptions } from './layer.ts'
+import type { Planned } from './plan.ts'
 import type { Layer, Plan, Policy, Shape } from './policy.ts'
 
 /** Places for numbers in between, shared by the layers: one a name, as large as it was ever asked for. */
@@ -38,7 +39,7 @@ export function workspace(k: Kernels): Workspace {
 
 interface Cut {
   readonly policy: Policy
-  readonly plan: Plan
+  readonly plan: Planned
   readonly index: number
   /** Where the rows are. */
   readonly source: LayerCache

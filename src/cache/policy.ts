@@ -1,5 +1,6 @@
 import type { Kernels, RowType, Tensor } from '../kernels/index.ts'
 import type { LayerCache } from './layer.ts'
+import type { Planned } from './plan.ts'
 
 /** What a model's attention looks like. scale multiplies query·key. */
 export interface Shape {
@@ -45,7 +46,7 @@ export interface Layer {
   readonly index: number
   readonly shape: Shape
   readonly kv: RowType
-  readonly plan: Plan
+  readonly plan: Planned
   /** Rows that count, of KV head 0 (all heads hold as many before a prompt is cut). */
   readonly tokens: number
   /** Tokens seen: the position that comes next. */

@@ -40,3 +40,10 @@ export function chunks(chunk: number, by: 'sum' | 'mean'): Pool {
     return { ...all, tensor: out }
   }
 }
+
+/** Scores as means over window and group, the window's own one above the highest of all: how kvpress lets the window take part in chunks. */
+export const windowOnTop: Pool = (k, scores, { shape, window }) => {
+  const { tensor, sets, stride, tokens } = scores
+  k.raiseLast({ scores: tensor, sets, stride, tokens, last: window, scale: 1 / (window * shape.heads / shape.kvHeads) })
+  return scores
+}

@@ -39,10 +39,10 @@ export function firstAndLast(first: number): Select {
 }
 
 /** Whole chunks with the highest mean; `count` of them. One set for all KV heads. */
-export function topChunks(chunk: number, count: (tokens: number) => number): Select {
+export function topChunks(chunk: number, count: (layer: Layer) => number): Select {
   return (k, scores, _, layer) => {
     const { tensor, sets, stride, tokens } = scored(scores, 'topChunks')
-    const chunks = count(tokens)
+    const chunks = count(layer)
     const chosen = place(layer, sets, Math.min(tokens, chunks * chunk))
     k.topChunks({ rows: chosen.rows, counts: chosen.counts, scores: tensor, sets, stride, tokens, chunk, chunks, capacity: chosen.capacity })
     return chosen
