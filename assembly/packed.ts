@@ -7,10 +7,11 @@
 //   Q4_1        [columns / 32] records of 192 bytes  |  8 words of 16 bytes | d f32 × 8 | m f32 × 8 |
 //
 //   Q8_0 pair p, byte j: the i8 of row j >> 1, column 2p + (j & 1); value = d × code
-//   Q4   word p, byte j: row j >> 1, low nibble column 4p + (j & 1), high nibble column 4p + 2 + (j & 1);
-//                        value = d × (n − 8) for Q4_0, d × n + m for Q4_1
+//   Q4   word p, u32 j: row 4 (p & 1) + j, columns c = 8 (p >> 1) …; nibble i is column c + 2i, nibble 4 + i column c + 2i + 1;
+//                       value = d × (n − 8) for Q4_0, d × n + m for Q4_1
 //
-// A pair of columns of four rows is thus one vector after widening, as i32x4.dot_i16x8_s wants it. A block of zeros has d 0.
+// A pair of columns of four rows is thus one vector after widening, as i32x4.dot_i16x8_s wants it, and nibbles need only a
+// mask or a shift for that. A block of zeros has d 0.
 
 export const F32: i32 = 0
 export const F16: i32 = 1
