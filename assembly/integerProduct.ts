@@ -1,4 +1,4 @@
-import { Q4_0, Q4_1, Q8_0, codeBytes, recordBytes } from './packed'
+import { Q4_0, Q4_1, Q8_0, codeBytes, nibbleMask, recordBytes } from './packed'
 
 // Products of activation codes with integer layouts. Per record of 32 columns, ascending, in every kernel here alike:
 //   sum += (f32(Σ weight·code)·d)·s + m·(s·Σ code)
@@ -35,7 +35,7 @@ export function widen(tile: usize, packed: usize, records: i32, layout: i32): vo
       }
     return
   }
-  const mask = i16x8.splat(15), zero = i16x8.splat(layout == Q4_0 ? 8 : 0)
+  const mask = nibbleMask(0), zero = i16x8.splat(layout == Q4_0 ? 8 : 0)
   for (let b = 0; b < records; b++, packed += rest)
     for (let p = 0; p < 4; p++, packed += 32, tile += 128) {
       const w0 = v128.load(packed), w1 = v128.load(packed, 16)
@@ -58,6 +58,7 @@ export function widen(tile: usize, packed: usize, records: i32, layout: i32): vo
 // @ts-ignore: decorator
 @inline
 function oneNibbles(sums: usize, packed: usize, code: usize, block: usize, records: i32, minima: bool): void {
+  const m0 = nibbleMask(0), m1 = nibbleMask(1), m2 = nibbleMask(2)
   let a0 = v128.load(sums), a1 = v128.load(sums, 16)
   for (let b = 0; b < records; b++) {
     let i0 = i32x4.splat(0), i1 = i0, j0 = i0, j1 = i0, k0 = i0, k1 = i0
@@ -65,14 +66,14 @@ function oneNibbles(sums: usize, packed: usize, code: usize, block: usize, recor
     do {
       const w0 = v128.load(packed), w1 = v128.load(packed, 16)
       let q = v128.load32_splat(code)
-      i0 = dot(i0, v128.and(w0, i16x8.splat(0x000f)), q)
-      i1 = dot(i1, v128.and(w1, i16x8.splat(0x000f)), q)
+      i0 = dot(i0, v128.and(w0, m0), q)
+      i1 = dot(i1, v128.and(w1, m0), q)
       q = v128.load32_splat(code, 4)
-      j0 = dot(j0, v128.and(w0, i16x8.splat(0x00f0)), q)
-      j1 = dot(j1, v128.and(w1, i16x8.splat(0x00f0)), q)
+      j0 = dot(j0, v128.and(w0, m1), q)
+      j1 = dot(j1, v128.and(w1, m1), q)
       q = v128.load32_splat(code, 8)
-      k0 = dot(k0, v128.and(w0, i16x8.splat(0x0f00)), q)
-      k1 = dot(k1, v128.and(w1, i16x8.splat(0x0f00)), q)
+      k0 = dot(k0, v128.and(w0, m2), q)
+      k1 = dot(k1, v128.and(w1, m2), q)
       q = v128.load32_splat(code, 12)
       i0 = dot(i0, i16x8.shr_u(w0, 12), q)
       i1 = dot(i1, i16x8.shr_u(w1, 12), q)
