@@ -1,4 +1,4 @@
-import { BF16, F16, Q4_0, Q4_1, Q8_0, codeBytes, half4, recordBytes } from './packed'
+import { BF16, F16, Q4_0, Q4_1, Q8_0, halves, nibbleMask, recordBytes } from './packed'
 
 // Products of f32 activations with any layout. Weights become tiles [columns][8 rows] f32; F32 is packed as one already.
 // Every 32 columns, ascending, in every kernel here alike: their products are added up from zero, then to the sum. One token
@@ -22,17 +22,16 @@ function spread(tile: usize, pairs: v128, d: v128, m: v128, minima: bool): void 
 // @ts-ignore: decorator
 @inline
 function expandNibbles(tile: usize, packed: usize, records: i32, minima: bool): void {
-  const mask = i8x16.splat(15), zero = i8x16.splat(minima ? 0 : 8)
+  const mask = nibbleMask(0), zero = i16x8.splat(minima ? 0 : 8)
   for (let b = 0; b < records; b++, packed += minima ? 192 : 160) {
     const d0 = v128.load(packed, 128), d1 = v128.load(packed, 144)
     const m0 = minima ? v128.load(packed, 160) : d0, m1 = minima ? v128.load(packed, 176) : d1
-    for (let p: usize = 0; p < 128; p += 16, tile += 128) {
-      const w = v128.load(packed + p)
-      const low = i8x16.sub(v128.and(w, mask), zero), high = i8x16.sub(i8x16.shr_u(w, 4), zero)
-      spread(tile, i16x8.extend_low_i8x16_s(low), d0, m0, minima)
-      spread(tile + 16, i16x8.extend_high_i8x16_s(low), d1, m1, minima)
-      spread(tile + 64, i16x8.extend_low_i8x16_s(high), d0, m0, minima)
-      spread(tile + 80, i16x8.extend_high_i8x16_s(high), d1, m1, minima)
+    for (let p: usize = 0; p < 128; p += 32) {
+      const w0 = v128.load(packed + p), w1 = v128.load(packed + p, 16)
+      for (let shift = 0; shift < 16; shift += 4, tile += 64) {
+        spread(tile, i16x8.sub(v128.and(i16x8.shr_u(w0, shift), mask), zero), d0, m0, minima)
+        spread(tile + 16, i16x8.sub(v128.and(i16x8.shr_u(w1, shift), mask), zero), d1, m1, minima)
+      }
     }
   }
 }
@@ -53,11 +52,8 @@ export function expand(tile: usize, packed: usize, columns: i32, layout: i32): v
   if (layout == Q4_1) expandNibbles(tile, packed, columns >> 5, true)
   else if (layout == Q4_0) expandNibbles(tile, packed, columns >> 5, false)
   else if (layout == Q8_0) expandBytes(tile, packed, columns >> 5)
-  else if (layout == F16) for (let c = 0; c < columns; c++, packed += 16, tile += 32) {
-    const w = v128.load(packed)
-    v128.store(tile, half4(i32x4.extend_low_i16x8_u(w)))
-    v128.store(tile, half4(i32x4.extend_high_i16x8_u(w)), 16)
-  } else if (layout == BF16) for (let c = 0; c < columns; c++, packed += 16, tile += 32) {
+  else if (layout == F16) halves(tile, packed, columns)
+  else if (layout == BF16) for (let c = 0; c < columns; c++, packed += 16, tile += 32) {
     const w = v128.load(packed)
     v128.store(tile, i32x4.shl(i32x4.extend_low_i16x8_u(w), 16))
     v128.store(tile, i32x4.shl(i32x4.extend_high_i16x8_u(w), 16), 16)

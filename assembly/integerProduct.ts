@@ -1,4 +1,4 @@
-import { Q4_0, Q4_1, Q8_0, codeBytes, recordBytes } from './packed'
+import { Q4_0, Q4_1, Q8_0, codeBytes, nibbleMask, recordBytes } from './packed'
 
 // Products of activation codes with integer layouts. Per record of 32 columns, ascending, in every kernel here alike:
 //   sum += (f32(Σ weight·code)·d)·s + m·(s·Σ code)
@@ -35,60 +35,53 @@ export function widen(tile: usize, packed: usize, records: i32, layout: i32): vo
       }
     return
   }
-  const mask = i8x16.splat(15), zero = i8x16.splat(layout == Q4_0 ? 8 : 0)
+  const mask = nibbleMask(0), zero = i16x8.splat(layout == Q4_0 ? 8 : 0)
   for (let b = 0; b < records; b++, packed += rest)
-    for (let p = 0; p < 8; p++, packed += 16, tile += 64) {
-      const w = v128.load(packed)
-      const low = i8x16.sub(v128.and(w, mask), zero), high = i8x16.sub(i8x16.shr_u(w, 4), zero)
-      v128.store(tile, i16x8.extend_low_i8x16_s(low))
-      v128.store(tile, i16x8.extend_high_i8x16_s(low), 16)
-      v128.store(tile, i16x8.extend_low_i8x16_s(high), 32)
-      v128.store(tile, i16x8.extend_high_i8x16_s(high), 48)
+    for (let p = 0; p < 4; p++, packed += 32, tile += 128) {
+      const w0 = v128.load(packed), w1 = v128.load(packed, 16)
+      v128.store(tile, i16x8.sub(v128.and(w0, mask), zero))
+      v128.store(tile, i16x8.sub(v128.and(w1, mask), zero), 16)
+      v128.store(tile, i16x8.sub(v128.and(i16x8.shr_u(w0, 4), mask), zero), 32)
+      v128.store(tile, i16x8.sub(v128.and(i16x8.shr_u(w1, 4), mask), zero), 48)
+      v128.store(tile, i16x8.sub(v128.and(i16x8.shr_u(w0, 8), mask), zero), 64)
+      v128.store(tile, i16x8.sub(v128.and(i16x8.shr_u(w1, 8), mask), zero), 80)
+      v128.store(tile, i16x8.sub(i16x8.shr_u(w0, 12), zero), 96)
+      v128.store(tile, i16x8.sub(i16x8.shr_u(w1, 12), zero), 112)
     }
 }
 
-/** One token, 8 rows, straight from nibbles. sums [8] f32 are added to; code [32·records] i16, block [records] as `Activations`. */
+/**
+ * One token, 8 rows, straight from nibbles. sums [8] f32 are added to; code [32·records] i16, block [records] as `Activations`.
+ * The second and third nibble are masked where they stand, 16 and 256 times too large: at most 8 × 256 × 15 × 32639 < 2³⁰ a
+ * record, and exact when shifted back.
+ */
 // @ts-ignore: decorator
 @inline
 function oneNibbles(sums: usize, packed: usize, code: usize, block: usize, records: i32, minima: bool): void {
-  const mask = i8x16.splat(15)
+  const m0 = nibbleMask(0), m1 = nibbleMask(1), m2 = nibbleMask(2)
   let a0 = v128.load(sums), a1 = v128.load(sums, 16)
   for (let b = 0; b < records; b++) {
-    let i0 = i32x4.splat(0), i1 = i0, j0 = i0, j1 = i0
-    for (let half = 0; half < 2; half++) {
-      let w = v128.load(packed), low = v128.and(w, mask), high = i8x16.shr_u(w, 4)
+    let i0 = i32x4.splat(0), i1 = i0, j0 = i0, j1 = i0, k0 = i0, k1 = i0
+    const end = packed + 128
+    do {
+      const w0 = v128.load(packed), w1 = v128.load(packed, 16)
       let q = v128.load32_splat(code)
-      i0 = dot(i0, i16x8.extend_low_i8x16_u(low), q)
-      i1 = dot(i1, i16x8.extend_high_i8x16_u(low), q)
+      i0 = dot(i0, v128.and(w0, m0), q)
+      i1 = dot(i1, v128.and(w1, m0), q)
       q = v128.load32_splat(code, 4)
-      j0 = dot(j0, i16x8.extend_low_i8x16_u(high), q)
-      j1 = dot(j1, i16x8.extend_high_i8x16_u(high), q)
-      w = v128.load(packed, 16), low = v128.and(w, mask), high = i8x16.shr_u(w, 4)
+      j0 = dot(j0, v128.and(w0, m1), q)
+      j1 = dot(j1, v128.and(w1, m1), q)
       q = v128.load32_splat(code, 8)
-      i0 = dot(i0, i16x8.extend_low_i8x16_u(low), q)
-      i1 = dot(i1, i16x8.extend_high_i8x16_u(low), q)
+      k0 = dot(k0, v128.and(w0, m2), q)
+      k1 = dot(k1, v128.and(w1, m2), q)
       q = v128.load32_splat(code, 12)
-      j0 = dot(j0, i16x8.extend_low_i8x16_u(high), q)
-      j1 = dot(j1, i16x8.extend_high_i8x16_u(high), q)
-      w = v128.load(packed, 32), low = v128.and(w, mask), high = i8x16.shr_u(w, 4)
-      q = v128.load32_splat(code, 16)
-      i0 = dot(i0, i16x8.extend_low_i8x16_u(low), q)
-      i1 = dot(i1, i16x8.extend_high_i8x16_u(low), q)
-      q = v128.load32_splat(code, 20)
-      j0 = dot(j0, i16x8.extend_low_i8x16_u(high), q)
-      j1 = dot(j1, i16x8.extend_high_i8x16_u(high), q)
-      w = v128.load(packed, 48), low = v128.and(w, mask), high = i8x16.shr_u(w, 4)
-      q = v128.load32_splat(code, 24)
-      i0 = dot(i0, i16x8.extend_low_i8x16_u(low), q)
-      i1 = dot(i1, i16x8.extend_high_i8x16_u(low), q)
-      q = v128.load32_splat(code, 28)
-      j0 = dot(j0, i16x8.extend_low_i8x16_u(high), q)
-      j1 = dot(j1, i16x8.extend_high_i8x16_u(high), q)
-      packed += 64
-      code += 32
-    }
-    i0 = i32x4.add(i0, j0)
-    i1 = i32x4.add(i1, j1)
+      i0 = dot(i0, i16x8.shr_u(w0, 12), q)
+      i1 = dot(i1, i16x8.shr_u(w1, 12), q)
+      packed += 32
+      code += 16
+    } while (packed != end)
+    i0 = i32x4.add(i0, i32x4.add(i32x4.shr_s(j0, 4), i32x4.shr_s(k0, 8)))
+    i1 = i32x4.add(i1, i32x4.add(i32x4.shr_s(j1, 4), i32x4.shr_s(k1, 8)))
     if (!minima) {
       // Σ (n − 8)·code, with Σ code from the block record.
       const eight = i32x4.shl(v128.load32_splat(block, 8), 3)

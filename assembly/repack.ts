@@ -27,14 +27,25 @@ function transpose32(to: usize, from: usize, stride: usize, rows: i32, units: i3
     for (let u: usize = 0; u < <usize>units; u++) store<u32>(to + (u << 5), r < rows ? load<u32>(from + (u << 2)) : 0)
 }
 
+/** Nibbles `shift` of four vectors of u16, the first lowest. */
+// @ts-ignore: decorator
+@inline
+function gather(pairs: usize, shift: i32): v128 {
+  const low = i16x8.splat(15)
+  const a = v128.and(i16x8.shr_u(v128.load(pairs), shift), low), b = v128.and(i16x8.shr_u(v128.load(pairs, 16), shift), low)
+  const c = v128.and(i16x8.shr_u(v128.load(pairs, 32), shift), low), d = v128.and(i16x8.shr_u(v128.load(pairs, 48), shift), low)
+  return v128.or(v128.or(a, i16x8.shl(b, 4)), v128.or(i16x8.shl(c, 8), i16x8.shl(d, 12)))
+}
+
 /** words [8] of 16 bytes from pairs [8][8 rows] of file bytes: pair k holds columns 2k, 2k + 1 (low) and 16 more (high). */
 function nibbles(to: usize, pairs: usize): void {
-  const low = i8x16.splat(15)
-  for (let p = 0; p < 4; p++, to += 16, pairs += 32) {
-    const even = v128.load(pairs), odd = v128.load(pairs, 16)
-    v128.store(to, v128.or(v128.and(even, low), i16x8.shl(v128.and(odd, low), 4)))
-    v128.store(to, v128.or(i8x16.shr_u(even, 4), v128.andnot(odd, low)), 64)
-  }
+  for (let half = 0; half < 2; half++, to += 32, pairs += 64)
+    for (let shift = 0; shift < 8; shift += 4) {
+      const even = gather(pairs, shift), odd = gather(pairs, shift + 8)
+      const word = to + (<usize>shift << 4)
+      v128.store(word, v128.shuffle<i16>(even, odd, 0, 8, 1, 9, 2, 10, 3, 11))
+      v128.store(word, v128.shuffle<i16>(even, odd, 4, 12, 5, 13, 6, 14, 7, 15), 16)
+    }
 }
 
 /** One record of `rows` ≤ 8 rows of an integer layout. */
