@@ -1,4 +1,5 @@
 import type { OperationName } from './operations.ts'
+import { tileRows, wholeTiles } from './rows.ts'
 import type { Tensor } from './tensor.ts'
 
 type Given = Record<string, Tensor | number | null>
@@ -13,6 +14,17 @@ const needs: Partial<Record<OperationName, (o: Given) => number>> = {
   gate: o => 4 * number(o, 'dim'),
   // Sums of 64 tokens × 64 rows, a tile of weights, and four by four the codes of 64 tokens × 1024 columns.
   project: () => (16 + 16 + 128) * 1024,
+  attend,
+}
+
+/** Most queries of a block of `attend` where the group is no larger: MOST in assembly/attend.ts. */
+const attendQueries = 128
+
+/** A copied and a widened tile, [rows] each; then per query its code, what it holds in chunk and total, and six numbers. */
+function attend(o: Given): number {
+  const row = 4 * (number(o, 'headDim') + 15)
+  const queries = Math.max(attendQueries, number(o, 'heads') / number(o, 'kvHeads'))
+  return 4096 + 3 * tileRows * row + queries * (3 * row + 24)
 }
 
 /** Bytes of memory an operation wants for its own use while it runs. */
