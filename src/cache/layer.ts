@@ -129,9 +129,9 @@ function columns(kv: RowType, headDim: number): { before: number; width: number 
 
 /**
  * A cache that shares whole tiles of rows with `from` and copies the rest: what is appended to either stays its own. What `from`
- * shares or owns must outlive it and must not be cut meanwhile. room: rows to come.
+ * shares or owns must outlive it and must not be cut meanwhile. room: rows to come; rows: how many of `from` it starts with.
  */
-export function forkLayer(o: LayerOptions, from: LayerCache, room: number): LayerCache {
+export function forkLayer(o: LayerOptions, from: LayerCache, room: number, rows = Infinity): LayerCache {
   const { k, shape } = o
   const layer: LayerCache = {
     table: k.tensor([shape.kvHeads, segmentWords], 'u32'),
@@ -139,10 +139,12 @@ export function forkLayer(o: LayerOptions, from: LayerCache, room: number): Laye
     sums: null,
     pageSize: 0,
     heads: from.heads.map(s => {
-      const split = s.base ? s.split : Math.floor(s.count / tileRows) * tileRows
-      const tailCapacity = wholeTiles(s.count - split + Math.max(1, room))
+      const count = Math.min(s.count, rows)
+      const split = s.base ? s.split : Math.floor(count / tileRows) * tileRows
+      if (count < split) throw new RangeError(`fork: rows must be at least the ${split} that are shared already, got ${count}`)
+      const tailCapacity = wholeTiles(count - split + Math.max(1, room))
       const base = s.base ?? { tensor: s.tail, capacity: s.tailCapacity }
-      const fork: Segment = { count: s.count, split, base, tail: part(o, tailCapacity), tailCapacity, bounds: null }
+      const fork: Segment = { count, split, base, tail: part(o, tailCapacity), tailCapacity, bounds: null }
       moveRows(o, fork, s.tail, s.tailCapacity, split - s.split)
       return fork
     }),
