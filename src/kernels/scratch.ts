@@ -11,6 +11,8 @@ const common = 64 * 1024
 const needs: Partial<Record<OperationName, (o: Given) => number>> = {
   // Sums of 64 tokens × 64 rows, a tile of weights, and four by four the codes of 64 tokens × 1024 columns.
   project: () => (16 + 16 + 128) * 1024,
+  // Penalised logits and ids.
+  sample: o => number(o, 'n') * 8,
 }
 
 /** Bytes of memory an operation wants for its own use while it runs. */
