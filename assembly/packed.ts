@@ -60,11 +60,11 @@ export function nibbleMask(i: usize): v128 {
 export function halves(to: usize, from: usize, columns: i32): void {
   // Shifted to its place an f16 lacks only 112 in its exponent; a product adds it, and makes subnormals right.
   const fields = v128.load(constants, 48), power = v128.load(constants, 64)
-  const special = v128.load(constants, 80), infinity = v128.load(constants, 96), zero = i32x4.splat(0)
+  const special = v128.load(constants, 80), infinity = v128.load(constants, 96)
   for (const end = to + (<usize>columns << 5); to != end; to += 32, from += 16) {
     const h = v128.load(from)
-    const a = f32x4.mul(v128.and(i32x4.shr_s(v128.shuffle<i16>(zero, h, 0, 8, 1, 9, 2, 10, 3, 11), 3), fields), power)
-    const b = f32x4.mul(v128.and(i32x4.shr_s(v128.shuffle<i16>(zero, h, 4, 12, 5, 13, 6, 14, 7, 15), 3), fields), power)
+    const a = f32x4.mul(v128.and(i32x4.shr_s(i32x4.shl(i32x4.extend_low_i16x8_u(h), 16), 3), fields), power)
+    const b = f32x4.mul(v128.and(i32x4.shr_s(i32x4.shl(i32x4.extend_high_i16x8_u(h), 16), 3), fields), power)
     v128.store(to, v128.or(a, v128.and(f32x4.ge(f32x4.abs(a), special), infinity)))
     v128.store(to, v128.or(b, v128.and(f32x4.ge(f32x4.abs(b), special), infinity)), 16)
   }

@@ -14,6 +14,8 @@ const needs: Partial<Record<OperationName, (o: Given) => number>> = {
   gate: o => 4 * number(o, 'dim'),
   // Sums of 64 tokens × 64 rows, a tile of weights, and four by four the codes of 64 tokens × 1024 columns.
   project: () => (16 + 16 + 128) * 1024,
+  // Penalised logits and ids.
+  sample: o => number(o, 'n') * 8,
   attend,
 }
 
