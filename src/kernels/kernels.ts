@@ -46,6 +46,7 @@ export function createKernels(machine: Machine, limit = 2 ** 32 - 65536): Kernel
   let scratch = { address: 0, bytes: 0 }
   let recording: { words: number[]; operations: number; scratch: number } | null = null
   let peak = 0
+  let running: Promise<void> = Promise.resolve()
   const bits = new DataView(new ArrayBuffer(4))
 
   function float(x: number): number {
@@ -74,6 +75,22 @@ export function createKernels(machine: Machine, limit = 2 ** 32 - 65536): Kernel
     const address = arena.take(bytes)
     peak = Math.max(peak, arena.size())
     return address
+  }
+
+  async function walk(program: Program, { tokens, position, row = 0 }: Registers, signal?: AbortSignal): Promise<void> {
+    if (program.scratch > scratch.bytes) {
+      if (scratch.bytes) arena.give(scratch.address)
+      scratch = { address: take(program.scratch), bytes: program.scratch }
+    }
+    const words = new Uint32Array(machine.buffer(), registers, registerBytes / 4)
+    words[registerWords.pc] = program.words.address
+    words[registerWords.end] = program.words.address + program.length * 4
+    words[registerWords.block] = 0
+    words[registerWords.tokens] = tokens
+    words[registerWords.position] = position
+    words[registerWords.row] = row
+    signal?.throwIfAborted()
+    while (!machine.run(registers, scratch.address, budget)) await breathe(signal)
   }
 
   const kernels: Kernels = {
@@ -116,20 +133,17 @@ export function createKernels(machine: Machine, limit = 2 ** 32 - 65536): Kernel
         recording = null
       }
     },
-    async run(program, { tokens, position, row = 0 }, signal) {
-      if (program.scratch > scratch.bytes) {
-        if (scratch.bytes) arena.give(scratch.address)
-        scratch = { address: take(program.scratch), bytes: program.scratch }
+    async run(program, values, signal) {
+      // One program at a time: registers and scratch are the machine's own, and a run lets others in while it breathes.
+      const before = running
+      let done = (): void => {}
+      running = new Promise<void>(resolve => { done = resolve })
+      try {
+        await before
+        await walk(program, values, signal)
+      } finally {
+        done()
       }
-      const words = new Uint32Array(machine.buffer(), registers, registerBytes / 4)
-      words[registerWords.pc] = program.words.address
-      words[registerWords.end] = program.words.address + program.length * 4
-      words[registerWords.block] = 0
-      words[registerWords.tokens] = tokens
-      words[registerWords.position] = position
-      words[registerWords.row] = row
-      signal?.throwIfAborted()
-      while (!machine.run(registers, scratch.address, budget)) await breathe(signal)
     },
     async once(values, body) {
       const program = kernels.record(body)
