@@ -13,7 +13,11 @@ const needs: Partial<Record<OperationName, (o: Given) => number>> = {
   normalize: o => 4 * number(o, 'dim'),
   gate: o => 4 * number(o, 'dim'),
   attend,
+  scoreWindow: o => 4096 + windowQueries * 4 * (number(o, 'headDim') + 15 + wholeTiles(number(o, 'tokens'))),
 }
+
+/** Queries whose scores `scoreWindow` holds at once: QUERIES in assembly/window.ts. */
+const windowQueries = 4
 
 /** Most queries of a block of `attend` where the group is no larger: MOST in assembly/attend.ts. */
 const attendQueries = 128
