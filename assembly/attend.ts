@@ -1,8 +1,8 @@
 import { scoreTile } from './dots'
 import { setCost, tokens } from './registers'
 import { countOf, I16, keyOf, keyScaleOf, packRow, segmentOf, strideOf, valueOf, valueScaleOf, vectorBytes } from './segment'
-import { merge4, scaleWeights, tileSoftmax } from './softmax'
-import { mergeAt, weighF32, widen } from './weigh'
+import { codeWeights, merge4, tileSoftmax } from './softmax'
+import { mergeAt, weighF32, weighI16 } from './weigh'
 
 // attend | out | query | segments | rows | counts | sets | capacity | heads | kvHeads | headDim | type | scale |
 //
@@ -53,12 +53,14 @@ class Work {
   tileSum: usize
   keep: usize
   take: usize
-  /** The tile: listed rows are copied here; i16 values widened to f32. */
+  /** Of i16 rows: weights as codes [4, 64] i16 and their steps [4] f32. */
+  codes: usize
+  steps: usize
+  /** The tile. Listed rows are copied to scratch. */
   keys: usize
   values: usize
   keyScales: usize
   valueScales: usize
-  wideValues: usize
 }
 
 /** Rows that the longest KV head's newest query sees. */
@@ -130,9 +132,10 @@ function plan(scratch: usize, type: i32, headDim: i32, heads: i32, n: i32): Work
   w.tileSum = at; at += 16
   w.keep = at; at += 16
   w.take = at; at += 16
+  w.codes = at; at += 512
+  w.steps = at; at += 16
   w.keys = at; at += 64 * bytes
   w.values = at; at += 64 * bytes
-  w.wideValues = at; at += 64 * wide
   w.keyScales = at; at += 256
   w.valueScales = at; at += 256
   w.factors = at; at += lanes
@@ -194,11 +197,6 @@ function copyTile(w: Work, segment: usize, list: usize, n: i32): void {
 
 /** Queries from `skip` on meet the tile, of which token 0 sees the first `seen` rows, and, where causal, token i i more. */
 function readTile(w: Work, skip: i32, seen: i32, causal: bool, rows: i32): void {
-  let values = w.values
-  if (w.type == I16) {
-    values = w.wideValues
-    widen(values, w.values, rows * strideOf(w.headDim))
-  }
   for (let q = skip; q < w.n; q += 4) {
     const n = min(4, w.n - q), at = <usize>q << 2
     const most = min(64, causal ? seen + (q + n - 1) / w.heads : seen)
@@ -208,10 +206,16 @@ function readTile(w: Work, skip: i32, seen: i32, causal: bool, rows: i32): void 
       const weights = w.weights + (<usize>i << 8)
       const mine = min(most, causal ? seen + (q + i) / w.heads : seen)
       tileSoftmax(weights, mine, width, w.tileMost + (<usize>i << 2), w.tileSum + (<usize>i << 2))
-      if (w.type == I16) scaleWeights(weights, w.valueScales, mine, width)
+      if (w.type == I16) store<f32>(w.steps + (<usize>i << 2), codeWeights(weights, w.valueScales, w.codes + (<usize>i << 7), mine, width))
     }
     merge4(w.most + at, w.sum + at, w.tileMost, w.tileSum, w.keep, w.take)
-    weighF32(w.o + <usize>q * w.wide, w.weights, w.keep, w.take, n, values, most, w.wide)
+    const o = w.o + <usize>q * w.wide
+    if (w.type == I16) {
+      v128.store(w.take, f32x4.mul(v128.load(w.take), v128.load(w.steps)))
+      weighI16(o, w.codes, w.keep, w.take, n, w.values, most, w.bytes)
+    } else {
+      weighF32(o, w.weights, w.keep, w.take, n, w.values, most, w.bytes)
+    }
   }
 }
 

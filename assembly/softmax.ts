@@ -1,4 +1,4 @@
-import { exp4, max4, sum4 } from './simd'
+import { exp4, max4, mulAdd, ROUNDER, sum4 } from './simd'
 
 /** Lanes of `v` that number a row below `rows`, others `otherwise`. row: number of lane 0. */
 // @ts-ignore: decorator
@@ -16,12 +16,12 @@ export function tileSoftmax(scores: usize, rows: i32, width: i32, mostAt: usize,
   const low = f32x4.splat(-Infinity)
   let top = low
   let i = 0
-  for (; i + 4 <= rows; i += 4) top = f32x4.max(top, v128.load(scores + (<usize>i << 2)))
+  for (; i + 4 <= rows; i += 4) top = f32x4.pmax(top, v128.load(scores + (<usize>i << 2)))
   for (; i < width; i += 4) {
     const at = scores + (<usize>i << 2)
     const x = visible(v128.load(at), i, rows, low)
     v128.store(at, x)
-    top = f32x4.max(top, x)
+    top = f32x4.pmax(top, x)
   }
   const most = max4(top)
   top = f32x4.splat(most)
@@ -36,15 +36,49 @@ export function tileSoftmax(scores: usize, rows: i32, width: i32, mostAt: usize,
   store<f32>(sumAt, sum4(sum))
 }
 
-/** weights [64] f32 × scales [64] f32 for the first `rows`, 0 up to `width`. */
-export function scaleWeights(weights: usize, scales: usize, rows: i32, width: i32): void {
+/** Largest code of a weight. */
+// @ts-ignore: decorator
+@inline
+const WEIGHT_CODE: f32 = 32767
+/** Most a tile's codes may add up to: with roundings (½ a row) and values of at most 4095 the products' sum stays below 2^31. */
+// @ts-ignore: decorator
+@inline
+const WEIGHT_CODES: f32 = 524200
+/** A step below has no f32 inverse; such a tile weighs nothing. */
+// @ts-ignore: decorator
+@inline
+const SMALLEST_STEP: f32 = 1.1754943508222875e-38
+
+/**
+ * codes [64] i16 of weights [64] × scales [64], both f32, for the first `rows`, and 0 up to `width`: weight = code × step, which
+ * is returned. The finest step that the largest weight and the sum allow: 15 bits where few rows matter, 13 where all 64 do.
+ */
+export function codeWeights(weights: usize, scales: usize, codes: usize, rows: i32, width: i32): f32 {
   const zero = f32x4.splat(0)
+  let top = zero, all = zero
   let i = 0
-  for (; i + 4 <= rows; i += 4) v128.store(weights + (<usize>i << 2), f32x4.mul(v128.load(weights + (<usize>i << 2)), v128.load(scales + (<usize>i << 2))))
+  for (; i + 4 <= rows; i += 4) {
+    const at = <usize>i << 2
+    const x = f32x4.mul(v128.load(weights + at), v128.load(scales + at))
+    v128.store(weights + at, x)
+    top = f32x4.pmax(top, x)
+    all = f32x4.add(all, x)
+  }
   for (; i < width; i += 4) {
     const at = <usize>i << 2
-    v128.store(weights + at, visible(f32x4.mul(v128.load(weights + at), v128.load(scales + at)), i, rows, zero))
+    const x = visible(f32x4.mul(v128.load(weights + at), v128.load(scales + at)), i, rows, zero)
+    v128.store(weights + at, x)
+    top = f32x4.pmax(top, x)
+    all = f32x4.add(all, x)
   }
+  const step: f32 = max(max4(top) * (<f32>1 / WEIGHT_CODE), sum4(all) * (<f32>1 / WEIGHT_CODES))
+  const by = f32x4.splat(step < SMALLEST_STEP ? 0 : <f32>1 / step)
+  for (i = 0; i < width; i += 4) {
+    const at = <usize>i << 2
+    const code = i32x4.sub(mulAdd(v128.load(weights + at), by, f32x4.splat(ROUNDER)), i32x4.splat(reinterpret<i32>(ROUNDER)))
+    v128.store64_lane(codes + (at >> 1), i16x8.narrow_i32x4_s(code, code), 0)
+  }
+  return step
 }
 
 /**

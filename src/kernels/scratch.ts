@@ -17,7 +17,11 @@ const needs: Partial<Record<OperationName, (o: Given) => number>> = {
   // Penalised logits and ids.
   sample: o => number(o, 'n') * 8,
   attend,
+  scoreWindow: o => 4096 + windowQueries * 4 * (number(o, 'headDim') + 15 + wholeTiles(number(o, 'tokens'))),
 }
+
+/** Queries whose scores `scoreWindow` holds at once: QUERIES in assembly/window.ts. */
+const windowQueries = 4
 
 /** Most queries of a block of `attend` where the group is no larger: MOST in assembly/attend.ts. */
 const attendQueries = 128
