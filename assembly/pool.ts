@@ -119,3 +119,24 @@ export function sumOf(x: usize, n: i32): f64 {
   for (let i = 0; i < n; i++, x += 4) sum += <f64>load<f32>(x)
   return sum
 }
+
+// raiseLast | scores | sets | stride | tokens | last | scale |
+
+export function raiseLastBlocks(a: usize): i32 {
+  return 1
+}
+
+export function raiseLast(a: usize, block: i32, scratch: usize): void {
+  const sets = load<i32>(a, 4), tokens = load<i32>(a, 12), before = max(0, tokens - load<i32>(a, 16))
+  const step = <usize>load<i32>(a, 8) << 2, scale = load<f32>(a, 20)
+  let top: f32 = -Infinity
+  for (let s = 0, row = load<usize>(a); s < sets; s++, row += step)
+    for (let j = 0, at = row; j < before; j++, at += 4) {
+      const score = load<f32>(at) * scale
+      store<f32>(at, score)
+      top = max(top, score)
+    }
+  if (!before) top = 0
+  for (let s = 0, row = load<usize>(a); s < sets; s++, row += step)
+    for (let j = before, at = row + (<usize>before << 2); j < tokens; j++, at += 4) store<f32>(at, top + 1)
+}

@@ -9,7 +9,7 @@ import { append, appendBlocks, advance, advanceBlocks, observe, observeBlocks, g
 import { attend, attendBlocks } from './attend'
 import { sample, sampleBlocks } from './sample'
 import { scoreWindow, scoreWindowBlocks, tokenScore, tokenScoreBlocks } from './window'
-import { pool, poolBlocks, sumSets, sumSetsBlocks, chunkScore, chunkScoreBlocks } from './pool'
+import { pool, poolBlocks, sumSets, sumSetsBlocks, chunkScore, chunkScoreBlocks, raiseLast, raiseLastBlocks } from './pool'
 import { topk, topkBlocks, topChunks, topChunksBlocks } from './topk'
 import { bounds, boundsBlocks } from './bounds'
 import { chooseChannels, chooseChannelsBlocks, pageScore, pageScoreBlocks, questScore, questScoreBlocks, pageWeights, pageWeightsBlocks } from './page'
@@ -38,6 +38,7 @@ function blocks(code: i32, a: usize): i32 {
     case op.pool: return poolBlocks(a)
     case op.sumSets: return sumSetsBlocks(a)
     case op.chunkScore: return chunkScoreBlocks(a)
+    case op.raiseLast: return raiseLastBlocks(a)
     case op.topk: return topkBlocks(a)
     case op.topChunks: return topChunksBlocks(a)
     case op.gather: return gatherBlocks(a)
@@ -76,6 +77,7 @@ function execute(code: i32, a: usize, block: i32, scratch: usize): void {
     case op.pool: pool(a, block, scratch); break
     case op.sumSets: sumSets(a, block, scratch); break
     case op.chunkScore: chunkScore(a, block, scratch); break
+    case op.raiseLast: raiseLast(a, block, scratch); break
     case op.topk: topk(a, block, scratch); break
     case op.topChunks: topChunks(a, block, scratch); break
     case op.gather: gather(a, block, scratch); break

@@ -31,5 +31,17 @@ function chunkScore(m: Memory, a: Words<'chunkScore'>): void {
     }
 }
 
-const family = { pool, sumSets, chunkScore }
+function raiseLast(m: Memory, a: Words<'raiseLast'>): void {
+  const before = Math.max(0, a.tokens - a.last)
+  let top = before ? -Infinity : 0
+  for (let s = 0; s < a.sets; s++)
+    for (let j = 0; j < before; j++) {
+      const at = a.scores / 4 + s * a.stride + j
+      m.f32[at]! *= a.scale
+      top = Math.max(top, m.f32[at]!)
+    }
+  for (let s = 0; s < a.sets; s++) m.f32.fill(top + 1, a.scores / 4 + s * a.stride + before, a.scores / 4 + s * a.stride + a.tokens)
+}
+
+const family = { pool, sumSets, chunkScore, raiseLast }
 export { family as pool }
