@@ -22,9 +22,8 @@ interface Case {
 const seedOf = ({ rows, columns, tokens }: Case): number => rows * 7919 + columns * 31 + tokens
 
 /** out as project leaves it; of any numbers as a share of the sum of the magnitudes of what is added up. */
-async function outcome(b: Bench, c: Case): Promise<Float32Array> {
+async function outcome(b: Bench, c: Case, file: Uint8Array, sizes: Float64Array): Promise<Float32Array> {
   const { layout, rows, columns, tokens, exact, bias, residual, numbers = 'any' } = c
-  const file = fileRows(layout, rows, columns, seedOf(c), numbers === 'grid')
   const weights = await packed(b, layout, rows, columns, file)
   const x = activations(b, tokens, columns, seedOf(c) + 1, numbers === 'grid')
   const row = residual ?? 0
@@ -37,7 +36,7 @@ async function outcome(b: Bench, c: Case): Promise<Float32Array> {
   }))
   const data = await b.k.read(out) as Float32Array
   if (numbers === 'grid') return data
-  const sizes = magnitudes(layout, rows, columns, file), added = (bias ? 4 : 0) + (residual === undefined ? 0 : 4)
+  const added = (bias ? 4 : 0) + (residual === undefined ? 0 : 4)
   return data.map((y, i) => y / (sizes[i % rows]! * x.largest + added || 1))
 }
 
@@ -48,7 +47,10 @@ async function outcome(b: Bench, c: Case): Promise<Float32Array> {
 const tolerance = ({ numbers }: Case): number => numbers === 'grid' ? 0 : 3e-7
 
 async function check(c: Case): Promise<void> {
-  await compare(JSON.stringify(c), async b => ({ out: { data: await outcome(b, c), tolerance: tolerance(c) } }))
+  const { layout, rows, columns, numbers } = c
+  const file = fileRows(layout, rows, columns, seedOf(c), numbers === 'grid')
+  const sizes = magnitudes(layout, rows, columns, file)
+  await compare(JSON.stringify(c), async b => ({ out: { data: await outcome(b, c, file, sizes), tolerance: tolerance(c) } }))
 }
 
 const names = Object.keys(layouts) as Layout[]
