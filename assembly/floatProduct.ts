@@ -79,17 +79,15 @@ export function floatOne(sums: usize, tile: usize, x: usize, columns: i32): void
   let c = 0
   for (; c + 4 * RUN <= columns; c += 4 * RUN, tile += 3 * RUN * 32, x += 3 * RUN * 4) {
     let a0 = zero, a1 = zero, b0 = zero, b1 = zero, c0 = zero, c1 = zero, e0 = zero, e1 = zero
-    for (let i = 0; i < RUN; i += 2, tile += 64, x += 8) {
+    const end = tile + (RUN << 5)
+    do {
       let q = v128.load32_splat(x)
       a0 = multiplyAdd(a0, v128.load(tile), q), a1 = multiplyAdd(a1, v128.load(tile, 16), q), q = v128.load32_splat(x, 128)
       b0 = multiplyAdd(b0, v128.load(tile, 1024), q), b1 = multiplyAdd(b1, v128.load(tile, 1040), q), q = v128.load32_splat(x, 256)
       c0 = multiplyAdd(c0, v128.load(tile, 2048), q), c1 = multiplyAdd(c1, v128.load(tile, 2064), q), q = v128.load32_splat(x, 384)
-      e0 = multiplyAdd(e0, v128.load(tile, 3072), q), e1 = multiplyAdd(e1, v128.load(tile, 3088), q), q = v128.load32_splat(x, 4)
-      a0 = multiplyAdd(a0, v128.load(tile, 32), q), a1 = multiplyAdd(a1, v128.load(tile, 48), q), q = v128.load32_splat(x, 132)
-      b0 = multiplyAdd(b0, v128.load(tile, 1056), q), b1 = multiplyAdd(b1, v128.load(tile, 1072), q), q = v128.load32_splat(x, 260)
-      c0 = multiplyAdd(c0, v128.load(tile, 2080), q), c1 = multiplyAdd(c1, v128.load(tile, 2096), q), q = v128.load32_splat(x, 388)
-      e0 = multiplyAdd(e0, v128.load(tile, 3104), q), e1 = multiplyAdd(e1, v128.load(tile, 3120), q)
-    }
+      e0 = multiplyAdd(e0, v128.load(tile, 3072), q), e1 = multiplyAdd(e1, v128.load(tile, 3088), q)
+      tile += 32, x += 4
+    } while (tile != end)
     s0 = f32x4.add(f32x4.add(f32x4.add(f32x4.add(s0, a0), b0), c0), e0)
     s1 = f32x4.add(f32x4.add(f32x4.add(f32x4.add(s1, a1), b1), c1), e1)
   }
@@ -112,29 +110,17 @@ export function floatFour(sums: usize, rows: usize, tile: usize, x0: usize, stri
   let x1 = x0 + stride, x2 = x1 + stride, x3 = x2 + stride
   for (let c = 0; c < columns;) {
     let a0 = zero, a1 = zero, b0 = zero, b1 = zero, c0 = zero, c1 = zero, e0 = zero, e1 = zero
-    const end = min(c + RUN, columns)
-    for (; c + 2 <= end; c += 2) {
-      let w0 = v128.load(tile), w1 = v128.load(tile, 16), q = v128.load32_splat(x0)
-      a0 = multiplyAdd(a0, w0, q), a1 = multiplyAdd(a1, w1, q), q = v128.load32_splat(x1)
-      b0 = multiplyAdd(b0, w0, q), b1 = multiplyAdd(b1, w1, q), q = v128.load32_splat(x2)
-      c0 = multiplyAdd(c0, w0, q), c1 = multiplyAdd(c1, w1, q), q = v128.load32_splat(x3)
-      e0 = multiplyAdd(e0, w0, q), e1 = multiplyAdd(e1, w1, q)
-      w0 = v128.load(tile, 32), w1 = v128.load(tile, 48), q = v128.load32_splat(x0, 4)
-      a0 = multiplyAdd(a0, w0, q), a1 = multiplyAdd(a1, w1, q), q = v128.load32_splat(x1, 4)
-      b0 = multiplyAdd(b0, w0, q), b1 = multiplyAdd(b1, w1, q), q = v128.load32_splat(x2, 4)
-      c0 = multiplyAdd(c0, w0, q), c1 = multiplyAdd(c1, w1, q), q = v128.load32_splat(x3, 4)
-      e0 = multiplyAdd(e0, w0, q), e1 = multiplyAdd(e1, w1, q)
-      tile += 64, x0 += 8, x1 += 8, x2 += 8, x3 += 8
-    }
-    if (c < end) {
+    const next = min(c + RUN, columns), end = tile + (<usize>(next - c) << 5)
+    c = next
+    do {
       const w0 = v128.load(tile), w1 = v128.load(tile, 16)
       let q = v128.load32_splat(x0)
       a0 = multiplyAdd(a0, w0, q), a1 = multiplyAdd(a1, w1, q), q = v128.load32_splat(x1)
       b0 = multiplyAdd(b0, w0, q), b1 = multiplyAdd(b1, w1, q), q = v128.load32_splat(x2)
       c0 = multiplyAdd(c0, w0, q), c1 = multiplyAdd(c1, w1, q), q = v128.load32_splat(x3)
       e0 = multiplyAdd(e0, w0, q), e1 = multiplyAdd(e1, w1, q)
-      c++
-    }
+      tile += 32, x0 += 4, x1 += 4, x2 += 4, x3 += 4
+    } while (tile != end)
     v128.store(sums, f32x4.add(v128.load(sums), a0)), v128.store(sums, f32x4.add(v128.load(sums, 16), a1), 16)
     v128.store(s1, f32x4.add(v128.load(s1), b0)), v128.store(s1, f32x4.add(v128.load(s1, 16), b1), 16)
     v128.store(s2, f32x4.add(v128.load(s2), c0)), v128.store(s2, f32x4.add(v128.load(s2, 16), c1), 16)

@@ -1,4 +1,6 @@
 import { layouts, packedBytes, type Activations, type Layout, type Tensor } from '../../src/kernels/index.ts'
+import { dequantized } from '../../src/reference/blocks.ts'
+import { viewsOf } from '../../src/reference/memory.ts'
 import { grid, normal, random } from '../cases.ts'
 import type { Bench } from './harness.ts'
 
@@ -27,7 +29,16 @@ export function fileRows(layout: Layout, rows: number, columns: number, seed: nu
   return out
 }
 
-/** Packed weights from file bytes, in two slabs where there are more than 8 rows; padded with zero columns nowhere. */
+/** Σ |weight| of each row. */
+export function magnitudes(layout: Layout, rows: number, columns: number, file: Uint8Array): Float64Array {
+  const aligned = new ArrayBuffer(Math.ceil(file.length / 8) * 8)
+  new Uint8Array(aligned).set(file)
+  const m = viewsOf(aligned)
+  return Float64Array.from({ length: rows }, (_, r) =>
+    dequantized(m, layout, r * file.length / rows, columns).reduce((sum, w) => sum + Math.abs(w), 0))
+}
+
+/** Packed weights from file bytes, in two slabs where there are more than 8 rows. */
 export async function packed(b: Bench, layout: Layout, rows: number, columns: number, file: Uint8Array): Promise<Tensor> {
   const out = b.tensor([packedBytes(layout, rows, columns)], 'u8')
   const bytes = file.length / rows, cut = rows > 8 ? 8 : rows

@@ -1,0 +1,23 @@
+import { createKernels } from '../../src/kernels/kernels.ts'
+import type { Kernels, OperationName } from '../../src/kernels/index.ts'
+import { bytes } from '../../src/wasm/builds/simd.ts'
+
+/** The wasm kernels, stopped whenever about `budget` thousand multiply-adds are done. calls: how often they were entered. */
+export async function stopping(budget: number): Promise<{ readonly k: Kernels; calls(): number }> {
+  const memory = new WebAssembly.Memory({ initial: 64, maximum: 64 })
+  const { instance } = await WebAssembly.instantiate(Uint8Array.from(atob(bytes), c => c.charCodeAt(0)), { env: { memory } })
+  const value = (name: string): number => (instance.exports[name] as WebAssembly.Global).value as number
+  const run = instance.exports['run'] as (registers: number, scratch: number, budget: number) => number
+  let calls = 0
+  const k = createKernels({
+    name: 'wasm', build: 'simd', start: value('heapBase'),
+    buffer: () => memory.buffer,
+    grow: () => false,
+    opcode: (name: OperationName) => value(name),
+    run(registers, scratch) {
+      calls++
+      return run(registers, scratch, budget) === 1
+    },
+  })
+  return { k, calls: () => calls }
+}
