@@ -41,6 +41,8 @@ export interface Cache {
   /** After a step has run; cuts again where the policy does so while decoding, then true: programs must be recorded again. */
   stepped(): Promise<boolean>
   ledger(): Promise<Ledger>
+  /** Rows that the last recorded layer chose in the last step, per set; null where it reads all. */
+  chosen(): Promise<number[][] | null>
   /** Positions of the rows that decoding can read: [layers][kvHeads][·], ascending. */
   kept(): Promise<number[][][]>
   free(): void
@@ -215,6 +217,12 @@ export function createCache(o: CacheOptions): Cache {
         kvBytesPeak: peak, rowsReadPerStep: read.reduce((a, b) => a + b, 0) / read.length,
         memoryBytes, memoryBytesPeak, afterPrefill, dense: planned.dense,
       }
+    },
+    async chosen() {
+      if (!chosen) return null
+      const { rows, counts, sets, capacity } = chosen
+      const n = await k.read(counts, 0, sets)
+      return Promise.all(Array.from({ length: sets }, async (_, s) => Array.from(await k.read(rows, s * capacity, n[s]!))))
     },
     kept: () => Promise.all(every.map(at => positionsOf(o, readFrom(at)))),
     free() {

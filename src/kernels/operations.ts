@@ -47,7 +47,7 @@ export const operations = {
   attend: { out: 't', query: 't', segments: 't', rows: 'o', counts: 'o', sets: 'i', capacity: 'i', heads: 'i', kvHeads: 'i', headDim: 'i', type: 'i', scale: 'f' },
   /**
    * Picks the next id from logits [n] f32 into out[0] u32: the first maximum where temperature is 0; else penalty on the
-   * ids of history [historyCapacity] u32 (`historyCount` [1] u32 of them are set), then temperature, top-k, top-p, min-p. state [2] u32 is the generator's.
+   * ids of history [historyCapacity] u32 (`historyCount` [1] u32 of them are set), then top-k, top-p, min-p, temperature. state [2] u32 is the generator's.
    */
   sample: { out: 't', logits: 't', n: 'i', history: 'o', historyCount: 'o', state: 't', temperature: 'f', topK: 'i', topP: 'f', minP: 'f', penalty: 'f' },
 
