@@ -1,4 +1,5 @@
 import { scoreTile } from './dots'
+import { packKeys, scorePacked } from './packed'
 import { setCost, tokens } from './registers'
 import { countOf, I16, keyOf, keyScaleOf, packRow, segmentOf, strideOf, valueOf, valueScaleOf, vectorBytes } from './segment'
 import { codeWeights, merge4, tileSoftmax } from './softmax'
@@ -25,6 +26,11 @@ const FEWEST: i32 = 16
 // @ts-ignore: decorator
 @inline
 const MOST: i32 = 128
+
+/** Queries from which turning a tile pays. */
+// @ts-ignore: decorator
+@inline
+const MANY: i32 = 8
 
 /** Where a block keeps what it works on, in its scratch. Queries are those of token 0's heads, then token 1's. */
 @unmanaged
@@ -61,6 +67,8 @@ class Work {
   values: usize
   keyScales: usize
   valueScales: usize
+  /** The tile's keys turned for many queries, see packed.ts. */
+  packed: usize
 }
 
 /** Rows that the longest KV head's newest query sees. */
@@ -136,6 +144,7 @@ function plan(scratch: usize, type: i32, headDim: i32, heads: i32, n: i32): Work
   w.steps = at; at += 16
   w.keys = at; at += 64 * bytes
   w.values = at; at += 64 * bytes
+  w.packed = at; at += 64 * bytes
   w.keyScales = at; at += 256
   w.valueScales = at; at += 256
   w.factors = at; at += lanes
@@ -197,11 +206,14 @@ function copyTile(w: Work, segment: usize, list: usize, n: i32): void {
 
 /** Queries from `skip` on meet the tile, of which token 0 sees the first `seen` rows, and, where causal, token i i more. */
 function readTile(w: Work, skip: i32, seen: i32, causal: bool, rows: i32): void {
+  const packed = w.type == I16 && w.n - skip >= MANY && w.bytes <= 256
+  if (packed) packKeys(w.packed, w.keys, rows, w.bytes)
   for (let q = skip; q < w.n; q += 4) {
     const n = min(4, w.n - q), at = <usize>q << 2
     const most = min(64, causal ? seen + (q + n - 1) / w.heads : seen)
     const width = (most + 3) & ~3
-    scoreTile(w.queries + <usize>q * w.bytes, w.factors + at, n, w.keys, w.keyScales, most, w.bytes, w.type, w.weights, 256)
+    if (packed && n == 4) scorePacked(w.queries + <usize>q * w.bytes, w.factors + at, w.packed, w.keyScales, most, w.bytes, w.weights, 256)
+    else scoreTile(w.queries + <usize>q * w.bytes, w.factors + at, n, w.keys, w.keyScales, most, w.bytes, w.type, w.weights, 256)
     for (let i = 0; i < n; i++) {
       const weights = w.weights + (<usize>i << 8)
       const mine = min(most, causal ? seen + (q + i) / w.heads : seen)

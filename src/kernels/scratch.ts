@@ -22,7 +22,7 @@ const windowQueries = 4
 /** Most queries of a block of `attend` where the group is no larger: MOST in assembly/attend.ts. */
 const attendQueries = 128
 
-/** A copied and a widened tile, [rows] each; then per query its code, what it holds in chunk and total, and six numbers. */
+/** A tile's keys, values and turned keys; then per query its code, what it holds in chunk and total, and six numbers. */
 function attend(o: Given): number {
   const row = 4 * (number(o, 'headDim') + 15)
   const queries = Math.max(attendQueries, number(o, 'heads') / number(o, 'kvHeads'))
