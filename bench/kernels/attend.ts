@@ -19,7 +19,7 @@ const shapes: Shape[] = [
   { name: 'prefill', type: 'i16', layers: 1, kvHeads: 2, group: 6, headDim: 128, rows: 4096, tokens: 256 },
 ]
 
-const rounds = 25
+const rounds = 9
 const median = (x: number[]): number => x.sort((a, b) => a - b)[x.length >> 1]!
 
 /** Rows [rows + tokens] of one layer; every KV head holds the same numbers. */
