@@ -1,5 +1,5 @@
 import { scoreTile } from './dots'
-import { packKeys, scorePacked } from './packed'
+import { turnKeys, scoreTurned } from './turned'
 import { setCost, tokens } from './registers'
 import { countOf, I16, keyOf, segmentOf } from './segment'
 import { codeWeights, merge4, tileSoftmax } from './softmax'
@@ -93,13 +93,13 @@ export function attend(a: usize, block: i32, scratch: usize): void {
 
 /** Queries from `skip` on meet the tile, of which token 0 sees the first `seen` rows, and, where causal, token i i more. */
 function readTile(w: Work, skip: i32, seen: i32, causal: bool, rows: i32): void {
-  const packed = w.type == I16 && w.n - skip >= MANY && w.bytes <= 256
-  if (packed) packKeys(w.packed, w.keys, rows, w.bytes)
+  const turned = w.type == I16 && w.n - skip >= MANY && w.bytes <= 256
+  if (turned) turnKeys(w.turned, w.keys, rows, w.bytes)
   for (let q = skip; q < w.n; q += 4) {
     const n = min(4, w.n - q), at = <usize>q << 2
     const most = min(64, causal ? seen + (q + n - 1) / w.heads : seen)
     const width = (most + 3) & ~3
-    if (packed && n == 4) scorePacked(w.queries + <usize>q * w.bytes, w.factors + at, w.packed, w.keyScales, most, w.bytes, w.weights, 256)
+    if (turned && n == 4) scoreTurned(w.queries + <usize>q * w.bytes, w.factors + at, w.turned, w.keyScales, most, w.bytes, w.weights, 256)
     else scoreTile(w.queries + <usize>q * w.bytes, w.factors + at, n, w.keys, w.keyScales, most, w.bytes, w.type, w.weights, 256)
     for (let i = 0; i < n; i++) {
       const weights = w.weights + (<usize>i << 8)

@@ -36,8 +36,8 @@ export class Work {
   values: usize
   keyScales: usize
   valueScales: usize
-  /** The tile's keys turned for many queries, see packed.ts. */
-  packed: usize
+  /** The tile's keys turned for many queries, see turned.ts. */
+  turned: usize
   /** Where what is read for its cache line alone goes. */
   sink: i32
 }
@@ -57,7 +57,7 @@ export function plan(scratch: usize, type: i32, headDim: i32, heads: i32, n: i32
   w.steps = at; at += 16
   w.keys = at; at += 64 * bytes
   w.values = at; at += 64 * bytes
-  w.packed = at; at += 64 * bytes
+  w.turned = at; at += 64 * bytes
   w.keyScales = at; at += 256
   w.valueScales = at; at += 256
   w.factors = at; at += lanes
