@@ -18,6 +18,11 @@ export const I16: i32 = 1
 @inline
 export const ROW_CODE: f32 = 4095
 
+/** 2^−116: below it 4095 / largest is no f32, and a row counts as zeros. */
+// @ts-ignore: decorator
+@inline
+const SMALLEST_ROW: f32 = 1.2037062152420224e-35
+
 /** headDim in whole vectors of 16 channels. */
 // @ts-ignore: decorator
 @inline
@@ -108,7 +113,11 @@ export function packRow(x: usize, codes: usize, n: i32, stride: i32): f32 {
   for (; i + 4 <= n; i += 4) top = f32x4.max(top, f32x4.abs(v128.load(x + (<usize>i << 2))))
   let largest = max(max(f32x4.extract_lane(top, 0), f32x4.extract_lane(top, 1)), max(f32x4.extract_lane(top, 2), f32x4.extract_lane(top, 3)))
   for (; i < n; i++) largest = max(largest, abs(load<f32>(x + (<usize>i << 2))))
-  const inverse: f32 = largest == 0 ? 0 : ROW_CODE / largest
+  if (largest < SMALLEST_ROW) {
+    memory.fill(codes, 0, <usize>stride << 1)
+    return 0
+  }
+  const inverse: f32 = ROW_CODE / largest
   const by = f32x4.splat(inverse)
   i = 0
   for (; i + 8 <= n; i += 8, x += 32, codes += 16) {

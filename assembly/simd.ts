@@ -54,6 +54,20 @@ export function sums4(a: v128, b: v128, c: v128, d: v128): v128 {
   return f32x4.add(v128.shuffle<i32>(ab, cd, 0, 2, 4, 6), v128.shuffle<i32>(ab, cd, 1, 3, 5, 7))
 }
 
+/** a0 b0 a1 b1 a2 b2 a3 b3 of the i16 lanes of a and b. */
+// @ts-ignore: decorator
+@inline
+export function zipLow16(a: v128, b: v128): v128 {
+  return v128.shuffle<i16>(a, b, 0, 8, 1, 9, 2, 10, 3, 11)
+}
+
+/** a4 b4 a5 b5 a6 b6 a7 b7. */
+// @ts-ignore: decorator
+@inline
+export function zipHigh16(a: v128, b: v128): v128 {
+  return v128.shuffle<i16>(a, b, 4, 12, 5, 13, 6, 14, 7, 15)
+}
+
 // e^x: x = n·ln 2 + r with |r| ≤ ln 2 / 2, e^r by its Taylor polynomial of degree 7 (remainder below 1e-8 relative), times 2^n.
 // ln 2 in two parts (Cody and Waite) so that r keeps its low bits.
 const LOG2E: f32 = 1.4426950408889634

@@ -1,4 +1,58 @@
-export function topkBlocks(a: usize): i32 { return 0 }
-export function topk(a: usize, block: i32, scratch: usize): void {}
-export function topChunksBlocks(a: usize): i32 { return 0 }
-export function topChunks(a: usize, block: i32, scratch: usize): void {}
+import { sumOf } from './pool'
+import { setCost } from './registers'
+import { keyBytes, makeKeys, writeLargest, writeRange } from './select'
+
+// topk | rows | counts | scores | keep | sets | stride | tokens | first | last | capacity |
+
+export function topkBlocks(a: usize): i32 {
+  setCost(load<i32>(a, 24) >> 6)
+  return load<i32>(a, 16)
+}
+
+/** Block s: one set. scratch: keys of `tokens` scores. */
+export function topk(a: usize, block: i32, scratch: usize): void {
+  const scores = load<usize>(a, 8) + (<usize>(block * load<i32>(a, 20)) << 2)
+  const tokens = load<i32>(a, 24), capacity = load<i32>(a, 36)
+  const first = min(load<i32>(a, 28), tokens), last = min(load<i32>(a, 32), tokens - first)
+  const wanted = load<u32>(load<usize>(a, 12) + (<usize>block << 2))
+  const keep = max(first + last, <i32>min(wanted, <u32>min(tokens, capacity)))
+  const middle = tokens - first - last, n = keep - first - last
+  store<i32>(load<usize>(a, 4) + (<usize>block << 2), keep)
+  let rows = writeRange(load<usize>(a) + (<usize>(block * capacity) << 2), 0, first)
+  if (n == middle) {
+    rows = writeRange(rows, first, n)
+  } else {
+    makeKeys(scores + (<usize>first << 2), scratch, middle)
+    writeLargest(scratch, middle, n, first, rows)
+    rows += <usize>n << 2
+  }
+  writeRange(rows, tokens - last, last)
+}
+
+// topChunks | rows | counts | scores | sets | stride | tokens | chunk | chunks | capacity |
+
+export function topChunksBlocks(a: usize): i32 {
+  setCost(load<i32>(a, 20) >> 7)
+  return load<i32>(a, 12)
+}
+
+/** Block s: one set. Means: f64 sums, rounded once. scratch: keys of the chunks, then the chosen ones. */
+export function topChunks(a: usize, block: i32, scratch: usize): void {
+  const scores = load<usize>(a, 8) + (<usize>(block * load<i32>(a, 16)) << 2)
+  const tokens = load<i32>(a, 20), chunk = load<i32>(a, 24)
+  const n = (tokens + chunk - 1) / chunk, keep = min(load<i32>(a, 28), n)
+  for (let i = 0; i < n; i++) {
+    const length = min(chunk, tokens - i * chunk)
+    store<f32>(scratch + (<usize>i << 2), <f32>(sumOf(scores + (<usize>(i * chunk) << 2), length) / <f64>length))
+  }
+  makeKeys(scratch, scratch, n)
+  const chosen = scratch + keyBytes(n)
+  writeLargest(scratch, n, keep, 0, chosen)
+  const start = load<usize>(a) + (<usize>(block * load<i32>(a, 32)) << 2)
+  let rows = start
+  for (let i = 0; i < keep; i++) {
+    const first = load<i32>(chosen + (<usize>i << 2)) * chunk
+    rows = writeRange(rows, first, min(chunk, tokens - first))
+  }
+  store<i32>(load<usize>(a, 4) + (<usize>block << 2), <i32>((rows - start) >> 2))
+}

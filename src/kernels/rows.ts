@@ -12,7 +12,8 @@ import type { RowType } from './operations.ts'
  *   f32:  keys f32 [c, stride] | values f32 [c, stride] | positions u32 [c]
  *
  * stride is headDim rounded up to 16 channels, padded with zeros. i16 codes lie in [−4095, 4095]: value = code × scale,
- * scale = largest |value| / 4095, code = nearest(value × (4095 / largest)); a row of zeros has scale 0.
+ * scale = largest |value| / 4095, code = nearest(value × (4095 / largest)); a row of zeros has scale 0, and one
+ * whose largest value is below 2^−116 (where 4095 / largest is no f32) counts as zeros.
  *
  * Bounds are tiles of 64 pages, pages contiguous: f32 [2·stride, 64], or i16 [2·stride, 64] | page scales f32 [64]. Rows
  * 0 … stride − 1 are the lowest keys of the page per channel, the rest the highest, rounded outward. Where a page is one token

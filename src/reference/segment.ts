@@ -55,6 +55,7 @@ export function rowsOf(m: Memory, segments: number, head: number, headDim: numbe
     }
     let largest = 0
     for (let c = 0; c < headDim; c++) largest = Math.max(largest, Math.abs(x[c]!))
+    if (largest < smallestRow) largest = 0
     m.f32[scale / 4] = Math.fround(largest / 4095)
     const inverse = largest === 0 ? 0 : Math.fround(4095 / largest)
     m.i16.fill(0, address / 2, address / 2 + stride)
@@ -87,6 +88,9 @@ export function rowsOf(m: Memory, segments: number, head: number, headDim: numbe
     get bounds() { return m.u32[at + 6]! },
   }
 }
+
+/** Rows whose largest value is smaller count as zeros (src/kernels/rows.ts). */
+export const smallestRow = 2 ** -116
 
 /** Nearest whole number, ties to even. */
 export function nearest(x: number): number {

@@ -1,0 +1,84 @@
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { rowBytes, rowTypes, segmentWords, type RowType, type Tensor } from '../../src/kernels/index.ts'
+import { grid, headDims, lengths, normal, random } from '../cases.ts'
+import { compare, type Bench } from './harness.ts'
+
+/** Bytes of every part of a segment table, each KV head's after its count. */
+async function parts(b: Bench, segments: Tensor, kvHeads: number, type: RowType, headDim: number): Promise<Uint8Array> {
+  const words = await b.k.read(segments), all: Uint8Array[] = []
+  for (let h = 0; h < kvHeads; h++) {
+    const [count, , base, baseCapacity, tail, tailCapacity] = [...words.subarray(h * segmentWords)] as [number, number, number, number, number, number]
+    all.push(Uint8Array.of(count, count >> 8))
+    for (const [address, capacity] of [[base, baseCapacity], [tail, tailCapacity]] as const) {
+      const bytes = rowBytes(type, headDim) * capacity
+      if (address) all.push(await b.k.read({ shape: [bytes], type: 'u8', address, bytes }) as Uint8Array)
+    }
+  }
+  return Buffer.concat(all)
+}
+
+const scales = [1, 1e-3, 1e-30, 2 ** -116, 2 ** -117, 1e-40, 1e30, 0]
+
+for (const type of ['f32', 'i16'] as const) {
+  test(`append packs ${type} rows bit for bit`, async () => {
+    for (const headDim of headDims)
+      for (const split of [0, 64])
+        await compare(`append headDim ${headDim}, split ${split}`, async b => {
+          const kvHeads = 3, count = 70, n = count * kvHeads * headDim
+          const rows = (seed: number): Float32Array => normal(n, seed).map((x, i) => x * scales[Math.floor(i / headDim) % scales.length]!)
+          const segments = await b.segments({ kvHeads, headDim, type, keys: rows(1), values: rows(2), count, split, capacity: 128 })
+          return { bytes: { data: await parts(b, segments, kvHeads, type, headDim), tolerance: 0 } }
+        })
+  })
+
+  test(`${type} rows appended in pieces`, async () => {
+    for (const first of [1, 63, 64, 65])
+      await compare(`append after ${first}`, async b => {
+        const kvHeads = 2, headDim = 4, more = 67, step = kvHeads * headDim
+        const segments = await b.segments({ kvHeads, headDim, type, keys: grid(first * step), values: grid(first * step, 2), count: first, split: 64, capacity: 192 })
+        const keys = b.tensor([more, kvHeads, headDim], 'f32', grid(more * step, 3)), values = b.tensor([more, kvHeads, headDim], 'f32', grid(more * step, 4))
+        await b.run({ tokens: more, position: 1000 }, () => {
+          b.k.append({ segments, keys, values, kvHeads, headDim, type: rowTypes[type] })
+          b.k.advance({ segments, kvHeads })
+        })
+        return { bytes: { data: await parts(b, segments, kvHeads, type, headDim), tolerance: 0 } }
+      })
+  })
+
+  test(`gather ${type} rows in place, to another segment, from a shared part`, async () => {
+    for (const count of [...lengths, 200])
+      for (const [sets, inPlace, split] of [[2, true, 0], [1, true, 0], [2, false, 0], [2, false, 64]] as const)
+        await compare(`gather ${count} rows by ${sets} sets, in place ${inPlace}, split ${split}`, async b => {
+          const kvHeads = 2, headDim = 20, n = count * kvHeads * headDim, next = random(count)
+          const from = await b.segments({ kvHeads, headDim, type, keys: normal(n), values: normal(n, 2), count, split: count > 64 ? split : 0 })
+          const to = inPlace ? from : await b.segments({ kvHeads, headDim, type, keys: new Float32Array(0), values: new Float32Array(0), count: 0, capacity: Math.ceil(count / 64) * 64 })
+          const kept = Array.from({ length: sets }, () => Array.from({ length: count }, (_, i) => i).filter(() => next() < 0.6))
+          const rows = b.tensor([sets, count], 'u32', kept.flatMap(set => [...set, ...new Array<number>(count - set.length).fill(0)]))
+          const counts = b.tensor([sets], 'u32', kept.map(set => set.length))
+          await b.run({ tokens: 0, position: 0 }, () => b.k.gather({ to, from, rows, counts, sets, capacity: count, kvHeads, headDim, type: rowTypes[type] }))
+          return { bytes: { data: await parts(b, to, kvHeads, type, headDim), tolerance: 0 } }
+        })
+  })
+}
+
+test('the ring holds the last queries, whatever the batches', async () => {
+  for (const window of [1, 4, 32])
+    for (const batches of [[1, 1, 1], [3, 40, 2], [100], [33, 31]])
+      await compare(`observe window ${window}, batches ${batches}`, async b => {
+        const heads = 3, headDim = 4, step = heads * headDim, total = batches.reduce((sum, n) => sum + n, 0)
+        const all = grid(total * step), ring = b.tensor([window, heads, headDim], 'f32')
+        let at = 0
+        for (const n of batches) {
+          const query = b.tensor([n, heads, headDim], 'f32', all.subarray(at * step, (at + n) * step))
+          await b.run({ tokens: n, position: at }, () => b.k.observe({ ring, query, heads, headDim, window }))
+          at += n
+        }
+        const held = await b.k.read(ring)
+        for (let p = Math.max(0, total - window); p < total; p++)
+          assert.equal([...held.subarray(p % window * step, (p % window + 1) * step)], [...all.subarray(p * step, (p + 1) * step)])
+        return { ring: { data: held, tolerance: 0 } }
+      })
+})
+
+test.run()
