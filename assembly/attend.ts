@@ -1,8 +1,10 @@
 import { scoreTile } from './dots'
+import { turnKeys, scoreTurned } from './turned'
 import { setCost, tokens } from './registers'
-import { countOf, I16, keyOf, keyScaleOf, packRow, segmentOf, strideOf, valueOf, valueScaleOf, vectorBytes } from './segment'
+import { countOf, I16, keyOf, segmentOf } from './segment'
 import { codeWeights, merge4, tileSoftmax } from './softmax'
 import { mergeAt, weighF32, weighI16 } from './weigh'
+import { clear, copyTile, plan, pointTile, takeQueries, touchTiles, Work } from './work'
 
 // attend | out | query | segments | rows | counts | sets | capacity | heads | kvHeads | headDim | type | scale |
 //
@@ -25,43 +27,10 @@ const FEWEST: i32 = 16
 // @ts-ignore: decorator
 @inline
 const MOST: i32 = 128
-
-/** Where a block keeps what it works on, in its scratch. Queries are those of token 0's heads, then token 1's. */
-@unmanaged
-class Work {
-  type: i32
-  headDim: i32
-  /** Queries per token. */
-  heads: i32
-  n: i32
-  /** Bytes of a key or a value; of a row of o. */
-  bytes: usize
-  wide: usize
-  /** Codes or padded f32 [n, bytes]; query scale × softmax scale [n] f32. */
-  queries: usize
-  factors: usize
-  /** Chunk, then total: maxima and sums [n] f32 with room for three more, weighted values [n, wide] f32. */
-  most: usize
-  sum: usize
-  o: usize
-  allMost: usize
-  allSum: usize
-  allO: usize
-  /** Of four queries: weights [4, 64] f32, then [4] f32 each. */
-  weights: usize
-  tileMost: usize
-  tileSum: usize
-  keep: usize
-  take: usize
-  /** Of i16 rows: weights as codes [4, 64] i16 and their steps [4] f32. */
-  codes: usize
-  steps: usize
-  /** The tile. Listed rows are copied to scratch. */
-  keys: usize
-  values: usize
-  keyScales: usize
-  valueScales: usize
-}
+/** Queries from which turning a tile pays. */
+// @ts-ignore: decorator
+@inline
+const MANY: i32 = 8
 
 /** Rows that the longest KV head's newest query sees. */
 function longest(a: usize): i32 {
@@ -115,93 +84,23 @@ export function attend(a: usize, block: i32, scratch: usize): void {
     if (r % CHUNK == 0) clear(w.most, w.sum, w.o, w)
     if (listed) copyTile(w, segment, list + (<usize>r << 2), min(64, rows - r))
     else pointTile(w, segment, r)
+    if (!listed && n == each) touchTiles(w, r + 128 <= rows ? keyOf(segment, r + 64, type, headDim) : w.keys)
     readTile(w, skip, listed ? rows - r : base - r, listed == 0, min(64, rows - r))
     if (r % CHUNK == CHUNK - 64 || r + 64 >= rows) mergeChunk(w, chunkSkip)
   }
   finish(w, load<usize>(a) + at, heads)
 }
 
-/** Cuts the scratch. `scratchBytes` in src/kernels/scratch.ts counts the same pieces. */
-function plan(scratch: usize, type: i32, headDim: i32, heads: i32, n: i32): Work {
-  const w = changetype<Work>(scratch)
-  const bytes = vectorBytes(type, headDim), wide = vectorBytes(0, headDim), many = <usize>n, lanes = (many + 4) << 2
-  let at = (scratch + offsetof<Work>() + 63) & ~63
-  w.type = type; w.headDim = headDim; w.heads = heads; w.n = n; w.bytes = bytes; w.wide = wide
-  w.weights = at; at += 1024
-  w.tileMost = at; at += 16
-  w.tileSum = at; at += 16
-  w.keep = at; at += 16
-  w.take = at; at += 16
-  w.codes = at; at += 512
-  w.steps = at; at += 16
-  w.keys = at; at += 64 * bytes
-  w.values = at; at += 64 * bytes
-  w.keyScales = at; at += 256
-  w.valueScales = at; at += 256
-  w.factors = at; at += lanes
-  w.most = at; at += lanes
-  w.sum = at; at += lanes
-  w.allMost = at; at += lanes
-  w.allSum = at; at += lanes
-  w.queries = at; at += many * bytes
-  w.o = at; at += many * wide
-  w.allO = at
-  clear(w.allMost, w.allSum, w.allO, w)
-  return w
-}
-
-function clear(most: usize, sum: usize, o: usize, w: Work): void {
-  for (let i: usize = 0, end = <usize>w.n << 2; i < end; i += 4) store<f32>(most + i, -Infinity)
-  memory.fill(sum, 0, <usize>w.n << 2)
-  memory.fill(o, 0, <usize>w.n * w.wide)
-}
-
-/** query: token by token, `heads` heads each of which this block has the first w.heads. */
-function takeQueries(w: Work, query: usize, heads: i32, scale: f32): void {
-  const headBytes = <usize>w.headDim << 2, stride = strideOf(w.headDim)
-  let to = w.queries, factor = w.factors
-  for (let t = 0; t < w.n; t += w.heads, query += <usize>heads * headBytes)
-    for (let h = 0, from = query; h < w.heads; h++, from += headBytes, to += w.bytes, factor += 4) {
-      if (w.type == I16) {
-        store<f32>(factor, packRow(from, to, w.headDim, stride) * scale)
-      } else {
-        memory.copy(to, from, headBytes)
-        memory.fill(to + headBytes, 0, w.bytes - headBytes)
-        store<f32>(factor, scale)
-      }
-    }
-}
-
-/** The tile that starts at row r, where it lies. */
-function pointTile(w: Work, segment: usize, r: i32): void {
-  w.keys = keyOf(segment, r, w.type, w.headDim)
-  w.values = valueOf(segment, r, w.type, w.headDim)
-  if (w.type == I16) {
-    w.keyScales = keyScaleOf(segment, r, w.type, w.headDim)
-    w.valueScales = valueScaleOf(segment, r, w.type, w.headDim)
-  }
-}
-
-/** Listed rows, side by side. */
-function copyTile(w: Work, segment: usize, list: usize, n: i32): void {
-  for (let i: usize = 0; i < <usize>n; i++, list += 4) {
-    const row = load<i32>(list)
-    memory.copy(w.keys + i * w.bytes, keyOf(segment, row, w.type, w.headDim), w.bytes)
-    memory.copy(w.values + i * w.bytes, valueOf(segment, row, w.type, w.headDim), w.bytes)
-    if (w.type == I16) {
-      store<f32>(w.keyScales + (i << 2), load<f32>(keyScaleOf(segment, row, w.type, w.headDim)))
-      store<f32>(w.valueScales + (i << 2), load<f32>(valueScaleOf(segment, row, w.type, w.headDim)))
-    }
-  }
-}
-
 /** Queries from `skip` on meet the tile, of which token 0 sees the first `seen` rows, and, where causal, token i i more. */
 function readTile(w: Work, skip: i32, seen: i32, causal: bool, rows: i32): void {
+  const turned = w.type == I16 && w.n - skip >= MANY && w.bytes <= 256
+  if (turned) turnKeys(w.turned, w.keys, rows, w.bytes)
   for (let q = skip; q < w.n; q += 4) {
     const n = min(4, w.n - q), at = <usize>q << 2
     const most = min(64, causal ? seen + (q + n - 1) / w.heads : seen)
     const width = (most + 3) & ~3
-    scoreTile(w.queries + <usize>q * w.bytes, w.factors + at, n, w.keys, w.keyScales, most, w.bytes, w.type, w.weights, 256)
+    if (turned && n == 4) scoreTurned(w.queries + <usize>q * w.bytes, w.factors + at, w.turned, w.keyScales, most, w.bytes, w.weights, 256)
+    else scoreTile(w.queries + <usize>q * w.bytes, w.factors + at, n, w.keys, w.keyScales, most, w.bytes, w.type, w.weights, 256)
     for (let i = 0; i < n; i++) {
       const weights = w.weights + (<usize>i << 8)
       const mine = min(most, causal ? seen + (q + i) / w.heads : seen)

@@ -1,4 +1,4 @@
-import { I16 } from './segment'
+import { F32, I16, packRow, strideOf, vectorBytes } from './segment'
 import { mulAdd, sums4, sums4i } from './simd'
 
 // Scores of up to four queries against the keys of a tile: a key is loaded once for two queries. i16 codes are summed as
@@ -9,6 +9,17 @@ import { mulAdd, sums4, sums4i } from './simd'
 // @ts-ignore: decorator
 @inline
 const EXACT: usize = 256
+
+/** A query [headDim] f32 as `scoreTile` reads it: codes or padded f32 at `to`, the factor of its scores at `factor`. */
+export function takeQuery(query: usize, to: usize, factor: usize, headDim: i32, type: i32, scale: f32): void {
+  if (type == I16) {
+    store<f32>(factor, packRow(query, to, headDim, strideOf(headDim)) * scale)
+  } else {
+    memory.copy(to, query, <usize>headDim << 2)
+    memory.fill(to + (<usize>headDim << 2), 0, vectorBytes(F32, headDim) - (<usize>headDim << 2))
+    store<f32>(factor, scale)
+  }
+}
 
 /**
  * out [n queries, step bytes] f32: scores against `rows` keys, in fours: up to three more are read and written. n is 1 … 4.

@@ -1,23 +1,12 @@
-import { scoreTile } from './dots'
+import { scoreTile, takeQuery } from './dots'
 import { position, setCost, tokens } from './registers'
-import { countOf, F32, I16, keyOf, keyScaleOf, packRow, segmentOf, strideOf, vectorBytes } from './segment'
+import { countOf, F32, I16, keyOf, keyScaleOf, segmentOf, vectorBytes } from './segment'
 import { exp4, max4, mulAdd, sum4 } from './simd'
 
 /** Queries that share their loads; scores of so many rows of a whole prompt lie in scratch. src/kernels/scratch.ts relies on it. */
 // @ts-ignore: decorator
 @inline
 const QUERIES: i32 = 4
-
-/** A query as its rows are scored: codes or padded f32 at `to`, the factor of its scores at `factor`. */
-function takeQuery(query: usize, to: usize, factor: usize, headDim: i32, type: i32, scale: f32): void {
-  if (type == I16) {
-    store<f32>(factor, packRow(query, to, headDim, strideOf(headDim)) * scale)
-  } else {
-    memory.copy(to, query, <usize>headDim << 2)
-    memory.fill(to + (<usize>headDim << 2), 0, vectorBytes(F32, headDim) - (<usize>headDim << 2))
-    store<f32>(factor, scale)
-  }
-}
 
 /** Scores of n queries, 1 … 4, against the first `rows` rows, `step` bytes apart: whole tiles are written. */
 function scoreRows(queries: usize, factors: usize, n: i32, segment: usize, rows: i32, headDim: i32, type: i32, out: usize, step: usize): void {

@@ -11,6 +11,12 @@ const common = 64 * 1024
 /** Selection keys, in whole groups of 16. */
 const keys = (n: number): number => 4 * (n + 16)
 
+/** Queries whose scores `scoreWindow` holds at once: QUERIES in assembly/window.ts. */
+const windowQueries = 4
+
+/** Most queries of a block of `attend` where the group is no larger: MOST in assembly/attend.ts. */
+const attendQueries = 128
+
 /** Scratch of operations whose need grows with their operands, in bytes. */
 const needs: Partial<Record<OperationName, (o: Given) => number>> = {
   normalize: o => 4 * number(o, 'dim'),
@@ -29,13 +35,7 @@ const needs: Partial<Record<OperationName, (o: Given) => number>> = {
   scoreWindow: o => 4096 + windowQueries * 4 * (number(o, 'headDim') + 15 + wholeTiles(number(o, 'tokens'))),
 }
 
-/** Queries whose scores `scoreWindow` holds at once: QUERIES in assembly/window.ts. */
-const windowQueries = 4
-
-/** Most queries of a block of `attend` where the group is no larger: MOST in assembly/attend.ts. */
-const attendQueries = 128
-
-/** A copied and a widened tile, [rows] each; then per query its code, what it holds in chunk and total, and six numbers. */
+/** A tile's keys, values and turned keys; then per query its code, what it holds in chunk and total, and six numbers. */
 function attend(o: Given): number {
   const row = 4 * (number(o, 'headDim') + 15)
   const queries = Math.max(attendQueries, number(o, 'heads') / number(o, 'kvHeads'))
