@@ -73,19 +73,21 @@ export function zipHigh16(a: v128, b: v128): v128 {
 const LOG2E: f32 = 1.4426950408889634
 const LN2_HIGH: f32 = 0.693145751953125
 const LN2_LOW: f32 = 1.428606820309417e-6
-/** 1.5 · 2^23: a small number added to it is rounded to a whole one, ties to even, that stands in the low bits. */
-const ROUNDER: f32 = 12582912
 /** Below it e^x is 0 here: 2^−126 is the smallest normal f32. */
 const EXP_FLOOR: f32 = -87.3
+
+/** 1.5 × 2^23: added to a number below 2^22 it rounds it to a whole one, ties to even, which the low bits then hold. */
+export const ROUNDER: f32 = 12582912
 
 /** e^x in four lanes; 0 below −87.3 and for −∞. x ≤ 88. */
 // @ts-ignore: decorator
 @inline
 export function exp4(x: v128): v128 {
-  const alive = f32x4.ge(x, f32x4.splat(EXP_FLOOR))
-  const y = f32x4.pmax(x, f32x4.splat(EXP_FLOOR))
-  const shifted = f32x4.add(f32x4.mul(y, f32x4.splat(LOG2E)), f32x4.splat(ROUNDER))
-  const n = f32x4.sub(shifted, f32x4.splat(ROUNDER))
+  const floor = f32x4.splat(EXP_FLOOR)
+  const alive = f32x4.ge(x, floor)
+  const y = f32x4.pmax(floor, x)
+  const rounded = mulAdd(y, f32x4.splat(LOG2E), f32x4.splat(ROUNDER))
+  const n = f32x4.sub(rounded, f32x4.splat(ROUNDER))
   const r = f32x4.sub(f32x4.sub(y, f32x4.mul(n, f32x4.splat(LN2_HIGH))), f32x4.mul(n, f32x4.splat(LN2_LOW)))
   let p = f32x4.splat(1.0 / 5040.0)
   p = mulAdd(p, r, f32x4.splat(1.0 / 720.0))
@@ -95,7 +97,7 @@ export function exp4(x: v128): v128 {
   p = mulAdd(p, r, f32x4.splat(0.5))
   p = mulAdd(p, r, f32x4.splat(1.0))
   p = mulAdd(p, r, f32x4.splat(1.0))
-  const power = i32x4.shl(i32x4.add(shifted, i32x4.splat(127)), 23)
+  const power = i32x4.add(i32x4.shl(rounded, 23), i32x4.splat(127 << 23))
   return v128.and(f32x4.mul(p, power), alive)
 }
 

@@ -13,10 +13,11 @@ export const smollm: string | null = [process.env['POCKETKV_MODELS'], join(root,
   .map(folder => join(folder, 'SmolLM2-135M-Instruct.Q4_1.gguf'))
   .find(path => existsSync(path)) ?? null
 
-interface Suite { (name: string, body: () => unknown): void; skip(name: string, body: () => unknown): void }
+type Body = () => void | Promise<void>
+interface Suite { (name: string, body: Body): void; skip(name: string, body: Body): void }
 
 /** A test that needs the 135M model: counted as skipped, by name, where it is absent. */
-export function withSmollm(test: Suite, name: string, body: (path: string) => unknown): void {
+export function withSmollm(test: Suite, name: string, body: (path: string) => void | Promise<void>): void {
   const path = smollm
   if (path) return test(name, () => body(path))
   console.log(`SKIP ${name}: SmolLM2-135M-Instruct.Q4_1.gguf is in neither $POCKETKV_MODELS nor ../shared/models`)

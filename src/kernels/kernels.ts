@@ -18,6 +18,8 @@ export interface Kernels extends Operations {
   free(...tensors: (Tensor | null | undefined)[]): void
   /** Copies data into a tensor, from element `at` on. */
   upload(to: Tensor, data: ArrayLike<number> | Data, at?: number): void
+  /** Copies bytes between tensors. */
+  copy(to: Tensor, toByte: number, from: Tensor, fromByte: number, bytes: number): void
   /** The tensor's numbers in place, to be filled by a loader. Invalid after the next `tensor` call. */
   view(t: Tensor): Data
   /** A copy of elements [at, at + length). */
@@ -44,6 +46,7 @@ export function createKernels(machine: Machine, limit = 2 ** 32 - 65536): Kernel
   let scratch = { address: 0, bytes: 0 }
   let recording: { words: number[]; operations: number; scratch: number } | null = null
   let peak = 0
+  let running: Promise<void> = Promise.resolve()
   const bits = new DataView(new ArrayBuffer(4))
 
   function float(x: number): number {
@@ -74,6 +77,22 @@ export function createKernels(machine: Machine, limit = 2 ** 32 - 65536): Kernel
     return address
   }
 
+  async function walk(program: Program, { tokens, position, row = 0 }: Registers, signal?: AbortSignal): Promise<void> {
+    if (program.scratch > scratch.bytes) {
+      if (scratch.bytes) arena.give(scratch.address)
+      scratch = { address: take(program.scratch), bytes: program.scratch }
+    }
+    const words = new Uint32Array(machine.buffer(), registers, registerBytes / 4)
+    words[registerWords.pc] = program.words.address
+    words[registerWords.end] = program.words.address + program.length * 4
+    words[registerWords.block] = 0
+    words[registerWords.tokens] = tokens
+    words[registerWords.position] = position
+    words[registerWords.row] = row
+    signal?.throwIfAborted()
+    while (!machine.run(registers, scratch.address, budget)) await breathe(signal)
+  }
+
   const kernels: Kernels = {
     ...methods,
     name: machine.name,
@@ -92,6 +111,11 @@ export function createKernels(machine: Machine, limit = 2 ** 32 - 65536): Kernel
         throw new RangeError(`upload: data must fit ${to.bytes / size} elements, got ${at} + ${data.length}`)
       viewAt(machine.buffer(), to.type, to.address + at * size, data.length).set(data)
     },
+    copy(to, toByte, from, fromByte, bytes) {
+      if (toByte + bytes > to.bytes || fromByte + bytes > from.bytes)
+        throw new RangeError(`copy: ${bytes} bytes must fit both tensors, got room for ${to.bytes - toByte} and ${from.bytes - fromByte}`)
+      new Uint8Array(machine.buffer()).copyWithin(to.address + toByte, from.address + fromByte, from.address + fromByte + bytes)
+    },
     view: t => viewAt(machine.buffer(), t.type, t.address, t.bytes / elementBytes(t.type)),
     async read(t, at = 0, length = t.bytes / elementBytes(t.type) - at) {
       return viewAt(machine.buffer(), t.type, t.address + at * elementBytes(t.type), length).slice()
@@ -109,20 +133,17 @@ export function createKernels(machine: Machine, limit = 2 ** 32 - 65536): Kernel
         recording = null
       }
     },
-    async run(program, { tokens, position, row = 0 }, signal) {
-      if (program.scratch > scratch.bytes) {
-        if (scratch.bytes) arena.give(scratch.address)
-        scratch = { address: take(program.scratch), bytes: program.scratch }
+    async run(program, values, signal) {
+      // One program at a time: registers and scratch are the machine's own, and a run lets others in while it breathes.
+      const before = running
+      let done = (): void => {}
+      running = new Promise<void>(resolve => { done = resolve })
+      try {
+        await before
+        await walk(program, values, signal)
+      } finally {
+        done()
       }
-      const words = new Uint32Array(machine.buffer(), registers, registerBytes / 4)
-      words[registerWords.pc] = program.words.address
-      words[registerWords.end] = program.words.address + program.length * 4
-      words[registerWords.block] = 0
-      words[registerWords.tokens] = tokens
-      words[registerWords.position] = position
-      words[registerWords.row] = row
-      signal?.throwIfAborted()
-      while (!machine.run(registers, scratch.address, budget)) await breathe(signal)
     },
     async once(values, body) {
       const program = kernels.record(body)

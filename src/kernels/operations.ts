@@ -65,6 +65,8 @@ export const operations = {
   sumSets: { out: 't', scores: 't', sets: 'i', stride: 'i', tokens: 'i' },
   /** out [sets, stride]: every token gets the sum (mean 0) or the mean (1) of its chunk of `chunk` tokens; the last may be short. ChunkKV, arXiv:2502.00299. */
   chunkScore: { out: 't', scores: 't', sets: 'i', stride: 'i', tokens: 'i', chunk: 'i', mean: 'i' },
+  /** In place: scores [sets, stride] × scale, then the last `last` of `tokens` columns of every set become the largest of all sets + 1. */
+  raiseLast: { scores: 't', sets: 'i', stride: 'i', tokens: 'i', last: 'i', scale: 'f' },
 
   // Choosing and moving rows (T = 0)
 

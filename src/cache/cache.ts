@@ -1,0 +1,233 @@
+import { rowTypes, type RowType, type Tensor } from '../kernels/index.ts'
+import { compressLayer, indexLayer, layerView, workspace } from './compress.ts'
+import { advanced, createLayer, ensureIndex, ensureRoom, forkLayer, freeLayer, layerBytes, positionsOf, writeTable, type LayerCache, type LayerOptions } from './layer.ts'
+import type { Ledger } from './ledger.ts'
+import { heldBytes, planFor, type Planned } from './plan.ts'
+import type { Policy, Rows } from './policy.ts'
+
+export interface CacheOptions extends LayerOptions {
+  readonly policy: Policy
+  readonly budget: number
+  /** Answer tokens that are expected: the planner's N, and the room that is made at first. */
+  readonly answer: number
+}
+
+/**
+ * One sequence's keys and values under a policy: filled layer by layer by a prefill (`begin`, `enter`, `leave`, `end`) or from
+ * rows that were read before (`adopt`), then read and grown token by token by a recorded program (`attend`, `advance`). Counts every byte.
+ */
+export interface Cache {
+  readonly policy: Policy
+  readonly kv: RowType
+  plan(): Planned
+  /** Tokens that were appended: the next one's position. */
+  seen(): number
+  /** Before `tokens` more are read: plans. */
+  begin(tokens: number): void
+  /** The rows of a layer that the prefill appends to. */
+  enter(index: number): LayerCache
+  /** The layer's new rows are all there (and its table advanced): cuts it if the plan says so. */
+  leave(index: number): Promise<void>
+  /** After the last layer. */
+  end(): Promise<void>
+  /** Starts from the rows of a reading and its question instead of a prefill; they stay as they are. */
+  adopt(layers: readonly LayerCache[]): Promise<void>
+  /** Makes room for one more token; true where programs must be recorded again. */
+  room(): Promise<boolean>
+  /** Records one decode step of a layer: stores the token's key and value, reads what the policy chooses. */
+  attend(index: number, step: { readonly query: Tensor; readonly keys: Tensor; readonly values: Tensor; readonly out: Tensor }): void
+  /** Records the end of a step: what was appended counts. */
+  advance(): void
+  /** After a step has run; cuts again where the policy does so while decoding, then true: programs must be recorded again. */
+  stepped(): Promise<boolean>
+  ledger(): Promise<Ledger>
+  /** Positions of the rows that decoding can read: [layers][kvHeads][·], ascending. */
+  kept(): Promise<number[][][]>
+  free(): void
+}
+
+export function createCache(o: CacheOptions): Cache {
+  const { k, policy, shape, kv, budget, answer } = o
+  const cutting = workspace(k), decoding = workspace(k)
+  const window = policy.score?.window ?? 0
+  const type = rowTypes[kv]
+  const every = Array.from({ length: shape.layers }, (_, index) => index)
+  /** What is held; under a policy with a history, all of it. */
+  const held: (LayerCache | undefined)[] = every.map(() => undefined)
+  /** What decoding reads, where that is not what is held. */
+  const active: (LayerCache | undefined)[] = every.map(() => undefined)
+  /** One layer's rows while it is read in; the next layer writes over them. */
+  let passing: LayerCache | undefined
+  let planned: Planned = planFor({ policy, shape, kv, budget, tokens: 0, answer })
+  let seen = 0, fresh = 0, steps = 0, peak = 0, cuts = false
+  let state = new Map<string, unknown>()
+  let chosen: Rows | null = null
+  let afterPrefill = { tokensHeld: 0, kvBytes: 0 }
+
+  const all = (): LayerCache[] => [...held, ...active, passing].filter(layer => layer !== undefined)
+  const bytes = (): number => all().reduce((sum, layer) => sum + layerBytes(o, layer), 0)
+  const note = (): void => { peak = Math.max(peak, bytes()) }
+  const readFrom = (index: number): LayerCache => {
+    const layer = active[index] ?? held[index]
+    if (!layer) throw new TypeError(`layer ${index}: a prompt must be read first, got none`)
+    return layer
+  }
+  const view = (index: number) =>
+    layerView(shape, kv, { policy, plan: planned, index, source: readFrom(index), seen, window, work: decoding, state })
+
+  function setPlan(total: number): void {
+    planned = planFor({ policy, shape, kv, budget, tokens: total, answer })
+  }
+
+  /** Rows of a layer under the policy. RocketKV-MT votes with this turn's queries alone (methods-core B6), the others with the last ones. */
+  const cut = (index: number, source: LayerCache): Promise<LayerCache> => compressLayer(o,
+    { policy, plan: planned, index, source, seen, window: Math.min(window, policy.history ? fresh : seen), work: cutting, state })
+
+  /** Page bounds and sums, where decoding wants them, of a layer that was not cut. */
+  async function index(layer: LayerCache): Promise<void> {
+    if (planned.dense) return
+    ensureIndex(o, layer, planned.pageSize, policy.decode.sums)
+    await k.once({ tokens: 0, position: seen }, () => indexLayer(o, policy, planned, layer))
+  }
+
+  function replace(of: (LayerCache | undefined)[], at: number, layer: LayerCache): void {
+    note()
+    freeLayer(o, of[at])
+    of[at] = layer
+  }
+
+  async function finish(): Promise<void> {
+    freeLayer(o, passing)
+    passing = undefined
+    cutting.free()
+    chosen = null
+    note()
+    afterPrefill = { tokensHeld: tokensHeld(), kvBytes: bytes() }
+    steps = 0
+  }
+
+  function tokensHeld(): number {
+    const counts = held.flatMap(layer => layer ? layer.heads.map(s => s.count) : [])
+    return counts.reduce((a, b) => a + b, 0) / Math.max(1, counts.length)
+  }
+
+  return {
+    policy, kv,
+    plan: () => planned,
+    seen: () => seen,
+    begin(tokens) {
+      fresh = tokens
+      state = new Map()
+      const rows = Math.max(0, ...held.map(layer => layer?.heads[0]?.count ?? 0)) + tokens
+      // A cut cache keeps its plan: the next turn is cut back to it (methods-core B6).
+      if (seen === 0 || planned.dense || policy.history) setPlan(rows)
+      cuts = policy.evicts && !planned.dense && rows > planned.kept
+    },
+    enter(at) {
+      let layer = held[at]
+      if (layer) ensureRoom(o, layer, fresh + (cuts && !policy.history ? 0 : answer))
+      else if (cuts && !policy.history) {
+        passing ??= createLayer(o, { rows: rowsEach(fresh), ring: window })
+        for (const s of passing.heads) s.count = 0
+        writeTable(o, passing)
+        layer = passing
+      } else layer = held[at] = createLayer(o, { rows: rowsEach(fresh + answer), ring: window })
+      note()
+      return layer
+    },
+    async leave(at) {
+      const source = held[at] ?? passing!
+      advanced(source, fresh)
+      if (at === 0) seen += fresh
+      if (!cuts) await index(source)
+      else if (policy.history) replace(active, at, await cut(at, source))
+      else replace(held, at, await cut(at, source))
+      note()
+    },
+    end: finish,
+    async adopt(layers) {
+      fresh = seen = layers[0]!.heads[0]!.count
+      state = new Map()
+      setPlan(seen)
+      cuts = policy.evicts && !planned.dense && seen > planned.kept
+      for (const [at, source] of layers.entries()) {
+        if (cuts) (policy.history ? active : held)[at] = await cut(at, source)
+        if (cuts && !policy.history) continue
+        const layer = held[at] = forkLayer(o, source, answer)
+        if (!cuts) await index(layer)
+      }
+      await finish()
+    },
+    async room() {
+      let moved = false
+      for (const at of every)
+        for (const layer of new Set([held[at]!, readFrom(at)])) {
+          if (!ensureRoom(o, layer, 1)) continue
+          moved = true
+          if (layer === readFrom(at)) await index(layer)
+        }
+      if (moved) note()
+      return moved
+    },
+    attend(at, { query, keys, values, out }) {
+      const { heads, kvHeads, headDim, scale } = shape
+      const layer = readFrom(at)
+      for (const to of new Set([held[at]!, layer])) {
+        k.append({ segments: to.table, keys, values, kvHeads, headDim, type })
+        if (to.ring) k.observe({ ring: to.ring, query, heads, headDim, window: to.ring.shape[0]! })
+      }
+      let rows: Rows | null = null
+      if (!planned.dense) {
+        if (layer.pageSize) k.bounds({ segments: layer.table, kvHeads, headDim, type, pageSize: layer.pageSize, all: 0 })
+        if (layer.sums) k.sumValues({ sums: layer.sums, segments: layer.table, kvHeads, headDim, type, all: 0 })
+        rows = policy.decode.record(k, query, view(at))
+      }
+      k.attend({ out, query, segments: layer.table, rows: rows?.rows ?? null, counts: rows?.counts ?? null,
+        sets: rows?.sets ?? kvHeads, capacity: rows?.capacity ?? 0, heads, kvHeads, headDim, type, scale })
+      if (rows && policy.decode.finish) policy.decode.finish(k, out, rows, view(at))
+      chosen = rows
+    },
+    advance() {
+      for (const layer of all()) k.advance({ segments: layer.table, kvHeads: shape.kvHeads })
+    },
+    async stepped() {
+      for (const layer of all()) advanced(layer, 1)
+      seen++
+      steps++
+      if (!policy.evicts || planned.dense || !policy.when(steps)) return false
+      state = new Map()
+      let moved = false
+      for (const at of every) {
+        const source = held[at]!
+        if (source.heads[0]!.count <= planned.kept) continue
+        replace(held, at, await cut(at, source))
+        moved = true
+      }
+      cutting.free()
+      return moved
+    },
+    async ledger() {
+      const { bytes: memoryBytes, peak: memoryBytesPeak } = k.memory()
+      const last = held[shape.layers - 1] ? readFrom(shape.layers - 1).heads.map(s => s.count) : [0]
+      const read = chosen ? Array.from(await k.read(chosen.counts, 0, chosen.sets)) : last
+      return {
+        tokensSeen: seen, tokensHeld: tokensHeld(), kvBytes: bytes(), kvBytesFull: heldBytes(shape, kv, planned.tokens + answer, 0),
+        kvBytesPeak: peak, rowsReadPerStep: read.reduce((a, b) => a + b, 0) / read.length,
+        memoryBytes, memoryBytesPeak, afterPrefill, dense: planned.dense,
+      }
+    },
+    kept: () => Promise.all(every.map(at => positionsOf(o, readFrom(at)))),
+    free() {
+      for (const layer of all()) freeLayer(o, layer)
+      held.fill(undefined)
+      active.fill(undefined)
+      passing = undefined
+      cutting.free()
+      decoding.free()
+    },
+  }
+
+  function rowsEach(rows: number): number[] {
+    return Array.from({ length: shape.kvHeads }, () => rows)
+  }
+}

@@ -1,0 +1,106 @@
+import { rowTypes, type Kernels, type RowType, type Tensor } from '../kernels/index.ts'
+import { createLayer, ensureIndex, setCounts, type LayerCache, type LayerOptions } from './layer.ts'
+import type { Planned } from './plan.ts'
+import type { Layer, Plan, Policy, Shape } from './policy.ts'
+
+/** Places for numbers in between, shared by the layers: one a name, as large as it was ever asked for. */
+export interface Workspace {
+  readonly temporary: Layer['temporary']
+  /** Bytes taken. */
+  bytes(): number
+  free(): void
+}
+
+export function workspace(k: Kernels): Workspace {
+  const places = new Map<string, Tensor>()
+  return {
+    temporary(name, shape, type) {
+      const place = places.get(name)
+      if (place && place.type === type && place.shape.length === shape.length && place.shape.every((d, i) => d === shape[i])) return place
+      const fresh = k.tensor(shape, type)
+      if (place && fresh.bytes <= place.bytes) {
+        // A smaller shape in the same place keeps addresses that a program has recorded.
+        k.free(fresh)
+        const view = { ...fresh, address: place.address, bytes: place.bytes }
+        places.set(name, view)
+        return view
+      }
+      if (place) k.free(place)
+      places.set(name, fresh)
+      return fresh
+    },
+    bytes: () => [...places.values()].reduce((sum, t) => sum + t.bytes, 0),
+    free() {
+      k.free(...places.values())
+      places.clear()
+    },
+  }
+}
+
+interface Cut {
+  readonly policy: Policy
+  readonly plan: Planned
+  readonly index: number
+  /** Where the rows are. */
+  readonly source: LayerCache
+  /** Tokens seen so far. */
+  readonly seen: number
+  /** Queries of the observation window. */
+  readonly window: number
+  readonly work: Workspace
+  readonly state: Map<string, unknown>
+}
+
+/** The view of one layer that stages record against. */
+export const layerView = (shape: Shape, kv: RowType, { policy, plan, index, source, seen, window, work, state }: Pick<Cut, 'policy' | 'plan' | 'index' | 'source' | 'seen' | 'window' | 'work' | 'state'>): Layer => ({
+  index, shape, kv, plan, tokens: source.heads[0]!.count, seen, window: Math.min(window, policy.score?.window ?? 0),
+  cache: source, temporary: work.temporary, state,
+})
+
+/**
+ * The rows of one layer that a policy keeps, in a cache of their own; score → pool → allocate → select → gather. The source stays
+ * as it was. It depends on rows, saved queries and numbers alone, so it gives the same bits whenever it is called.
+ */
+export async function compressLayer(o: LayerOptions, cut: Cut): Promise<LayerCache> {
+  const { k, shape, kv } = o
+  const { policy, plan, source, seen } = cut
+  const layer = layerView(shape, kv, cut)
+  const registers = { tokens: 0, position: seen }
+  const counts = policy.allocate(layer)
+  let rows: ReturnType<Policy['select']> | undefined
+  await k.once(registers, () => {
+    const scores = policy.score ? policy.pool(k, policy.score.record(k, layer), layer) : null
+    rows = policy.select(k, scores, counts, layer)
+  })
+  if (!rows) throw new TypeError(`${policy.name}: select must give rows, got none`)
+  const chosen = rows
+  const got = Array.from(await k.read(chosen.counts, 0, chosen.sets))
+  const kept = createLayer(o, {
+    rows: Array.from({ length: shape.kvHeads }, (_, h) => got[got.length === 1 ? 0 : h]! + plan.reserve),
+    ring: policy.score?.window ?? 0,
+  })
+  ensureIndex(o, kept, plan.pageSize, policy.decode.sums)
+  await k.once(registers, () => {
+    const { rows, counts, sets, capacity } = chosen
+    const { kvHeads, headDim } = shape
+    k.gather({ to: kept.table, from: source.table, rows, counts, sets, capacity, kvHeads, headDim, type: rowTypes[kv] })
+    indexLayer(o, policy, plan, kept)
+  })
+  setCounts(kept, got)
+  if (kept.ring && source.ring) copyRing(k, kept.ring, source.ring, seen)
+  return kept
+}
+
+/** Records what decoding wants beside the rows: page bounds, the sum of values. All of it afresh. */
+export function indexLayer({ k, shape, kv }: LayerOptions, policy: Policy, plan: Plan, layer: LayerCache): void {
+  const { kvHeads, headDim } = shape
+  const type = rowTypes[kv]
+  if (plan.pageSize) k.bounds({ segments: layer.table, kvHeads, headDim, type, pageSize: plan.pageSize, all: 1 })
+  if (layer.sums) k.sumValues({ sums: layer.sums, segments: layer.table, kvHeads, headDim, type, all: 1 })
+}
+
+/** The newest queries of one ring into another of its own length; row = position modulo length in both. */
+export function copyRing(k: Kernels, to: Tensor, from: Tensor, seen: number): void {
+  const rows = to.shape[0]!, many = from.shape[0]!, bytes = to.bytes / rows
+  for (let at = Math.max(0, seen - Math.min(rows, many)); at < seen; at++) k.copy(to, at % rows * bytes, from, at % many * bytes, bytes)
+}

@@ -1,0 +1,62 @@
+import { boundBytes, rowBytes, wholeTiles, type RowType } from '../kernels/index.ts'
+import type { Plan, Policy, Request, Shape } from './policy.ts'
+
+/** A method's plan for one prompt, and whether full attention serves it better. */
+export interface Planned extends Plan {
+  readonly dense: boolean
+  /** Why it is dense; empty where it is not. */
+  readonly reason: string
+  readonly tokens: number
+  readonly answer: number
+  readonly budget: number
+}
+
+/** Longest answer that the planner counts on; longer ones grow the cache. */
+export const expectedAnswer = (maxTokens: number): number => Math.min(maxTokens, 256)
+
+/** Bytes of the rows (and page bounds) that one sequence holds when each KV head holds `rows`. */
+export function heldBytes(shape: Shape, kv: RowType, rows: number, pageSize: number): number {
+  const room = wholeTiles(rows)
+  const bounds = pageSize ? boundBytes(kv, shape.headDim, pageSize, Math.ceil(room / pageSize)) : 0
+  return shape.layers * shape.kvHeads * (room * rowBytes(kv, shape.headDim) + bounds)
+}
+
+interface Wanted extends Request { readonly policy: Policy; readonly kv: RowType }
+
+/** Plans, and falls back to full attention where the method would hold or read as much (design: a method that evicts never holds more than `full`). */
+export function planFor({ policy, kv, ...request }: Wanted): Planned {
+  const { tokens, answer, budget, shape } = request
+  if (!Number.isInteger(budget) || budget < 1) throw usage(`budget must be a whole number of tokens from 1 on, got ${budget}`)
+  const base = { tokens, answer, budget }
+  const dense = (reason: string): Planned => ({ kept: tokens, read: tokens + answer, pageSize: 0, channels: 0, reserve: answer, ...base, dense: true, reason })
+  if (policy.budget === 'none' && !policy.evicts) return dense('it keeps and reads everything')
+  if (policy.dense === 'never') return { ...policy.plan(request), ...base, dense: false, reason: '' }
+  if (policy.budget !== 'none' && tokens + answer <= budget) return dense(`prompt and answer (${tokens} + ${answer} tokens) fit the budget of ${budget}`)
+  const plan = policy.plan(request)
+  if (plan.read >= tokens + answer) return dense(`it would read every one of ${tokens} + ${answer} rows`)
+  if (policy.evicts && !policy.history) {
+    const own = heldBytes(shape, kv, Math.min(plan.kept, tokens) + plan.reserve, plan.pageSize), full = heldBytes(shape, kv, tokens + answer, 0)
+    if (own > full) return dense(`it would hold ${own} bytes, more than the full cache's ${full}`)
+  }
+  return { ...plan, ...base, dense: false, reason: '' }
+}
+
+const usage = (message: string): Error => Object.assign(new RangeError(message), { code: 'usage' })
+
+export interface Footprint { readonly method: string; readonly held: number; readonly peak: number; readonly full: number; readonly planned: Planned }
+
+/** Bytes a prompt will hold after prefill and at its peak, from lengths alone. */
+export function footprint(wanted: Wanted): Footprint {
+  const { policy, kv, shape, tokens, answer } = wanted
+  const planned = planFor(wanted)
+  const full = heldBytes(shape, kv, tokens + answer, 0)
+  const cuts = policy.evicts && !planned.dense && planned.kept < tokens
+  const own = (): number => heldBytes(shape, kv, Math.min(planned.kept, tokens) + planned.reserve, planned.pageSize)
+  if (!cuts) {
+    const held = planned.dense ? full : heldBytes(shape, kv, tokens + answer, planned.pageSize)
+    return { method: policy.name, held, peak: held, full, planned }
+  }
+  if (policy.history) return { method: policy.name, held: full + own(), peak: full + own(), full, planned }
+  const passing = heldBytes({ ...shape, layers: 1 }, kv, tokens, 0)
+  return { method: policy.name, held: own(), peak: own() + passing, full, planned }
+}

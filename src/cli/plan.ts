@@ -1,0 +1,46 @@
+import { expectedAnswer, footprint } from '../cache/plan.ts'
+import { inspect } from '../load.ts'
+import { methods, parseMethod } from '../methods/index.ts'
+import { readConfig } from '../model/config.ts'
+import { defaultBudget } from '../model/generate.ts'
+import { findTensors, weightBytes } from '../model/weights.ts'
+import { modelSource } from './files.ts'
+import { methodFlags, modelFlag, outputFlags, usageError, type Command } from './options.ts'
+import { bytesText, print, printJson, table } from './output.ts'
+
+export const plan: Command = {
+  name: 'plan',
+  summary: 'Says what a prompt would hold and peak at under each method, from the header alone',
+  usage: '--tokens N [--model M] [--method NAME] [--budget N]',
+  examples: ['plan --model model.gguf --tokens 100000', 'plan --model model.gguf --tokens 8000 --method snapkv --budget 256 --json'],
+  flags: {
+    ...modelFlag, tokens: { type: 'string', value: 'N', help: 'tokens of the prompt' }, ...methodFlags,
+    'max-tokens': { type: 'string', value: 'N', help: 'most tokens of the answer (default 512)' },
+    kv: { type: 'string', value: 'f32|i16', help: 'storage of keys and values (default i16)' }, ...outputFlags,
+  },
+  async run(input) {
+    if (input.words.length) throw usageError(`plan takes flags only, got ${input.words[0]}`)
+    const tokens = input.whole('tokens', 1)
+    if (tokens === undefined) throw usageError('plan needs --tokens, the length of the prompt, got none')
+    const budget = input.whole('budget', 1) ?? defaultBudget, answer = expectedAnswer(input.whole('max-tokens', 0) ?? 512)
+    const kv = input.word('kv', ['f32', 'i16'] as const) ?? 'i16'
+    const asked = input.text('method')
+    const policies = (asked === undefined ? Object.keys(methods) : [asked]).map(parseMethod)
+    const { header, name } = await inspect(modelSource(input.text('model')), input.signal)
+    const config = readConfig(header)
+    const { layers, heads, kvHeads, headDim } = config
+    const shape = { layers, heads, kvHeads, headDim, scale: 1 / Math.sqrt(headDim) }
+    const weights = weightBytes(findTensors(header, config))
+    const rows = policies.map(policy => {
+      const { held, peak, full, planned } = footprint({ policy, kv, shape, tokens, answer, budget })
+      return { method: policy.name, budget, kvBytes: held, kvBytesPeak: peak, kvBytesFull: full, dense: planned.dense, reason: planned.reason,
+        tokensHeld: policy.evicts && !planned.dense ? Math.min(planned.kept, tokens) : tokens,
+        rowsReadPerStep: Math.min(planned.read, tokens + answer), pageSize: planned.pageSize, channels: planned.channels }
+    })
+    const fits = tokens + answer <= config.context
+    if (input.on('json')) return printJson({ model: name, tokens, answer, kv, weightBytes: weights, trainedContext: config.context, fitsContext: fits, rows })
+    await print(`${name}: ${tokens} tokens and an answer of ${answer}; weights ${bytesText(weights)}; trained context ${config.context}${fits ? '' : ' (too short: --extend)'}\n\n`)
+    await print(`${table([['method', 'held', 'at most', 'of full', 'rows read', 'kept', ''], ...rows.map(r => [r.method, bytesText(r.kvBytes), bytesText(r.kvBytesPeak),
+      `${(100 * r.kvBytes / r.kvBytesFull).toFixed(1)} %`, String(r.rowsReadPerStep), String(r.tokensHeld), r.dense ? 'dense' : ''])])}\n`)
+  },
+}

@@ -1,0 +1,123 @@
+import { writeFile } from 'node:fs/promises'
+import type { Ledger } from '../cache/ledger.ts'
+import { defaultBudget, type GenerateOptions, type Story } from '../model/generate.ts'
+import type { Prompt } from '../model/prompt.ts'
+import { loadModel, policyOf } from './engine.ts'
+import { readArray, readText } from './files.ts'
+import { engineFlags, methodFlags, outputFlags, usageError, type Command, type Flags, type Input } from './options.ts'
+import { bytesText, print, printJson, progressBar, say } from './output.ts'
+
+const promptFlags: Flags = {
+  document: { type: 'string', value: 'FILE|-|URL', help: 'long text before the question' },
+  prompt: { type: 'string', value: 'TEXT', help: 'the question' },
+  system: { type: 'string', value: 'TEXT', help: 'the system message' },
+  raw: { type: 'boolean', help: 'no chat template: document and prompt as they stand' },
+  tokens: { type: 'string', value: 'FILE', help: 'a JSON array of token ids in place of text' },
+}
+
+const answerFlags: Flags = {
+  'max-tokens': { type: 'string', value: 'N', help: 'most tokens of the answer (default 512)' },
+  temperature: { type: 'string', value: 'T', help: '0 takes the most likely token (default 0)' },
+  'top-k': { type: 'string', value: 'N', help: 'candidates by rank, 0 for all (default 40)' },
+  'top-p': { type: 'string', value: 'P', help: 'candidates by summed probability (default 0.95)' },
+  'min-p': { type: 'string', value: 'P', help: "least probability as a share of the best one's (default 0.05)" },
+  'repeat-penalty': { type: 'string', value: 'X', help: 'against the last 64 tokens, 1 for none (default 1)' },
+  seed: { type: 'string', value: 'N', help: 'of the random draw (default 0)' },
+  stop: { type: 'string', value: 'TEXT', help: 'ends the answer', multiple: true },
+  'ignore-eos': { type: 'boolean', help: 'go on after the end of the turn' },
+  context: { type: 'string', value: 'N', help: 'tokens that prompt and answer may have (default: what they need, at most the trained context)' },
+  extend: { type: 'boolean', help: 'allow more than the trained context' },
+  logits: { type: 'string', value: 'N', help: 'with --json: the N largest logits at the last prompt position' },
+  kept: { type: 'string', value: 'FILE', help: 'write the positions held right after the prompt' },
+}
+
+async function promptOf(input: Input): Promise<Prompt> {
+  const tokens = input.text('tokens'), document = input.text('document')
+  const given = { prompt: input.text('prompt'), system: input.text('system'), raw: input.on('raw') }
+  if (tokens === undefined) return { ...given, ...document === undefined ? {} : { document: await readText(document, input.signal) } }
+  if (document !== undefined || given.prompt !== undefined || given.system !== undefined) throw usageError('--tokens must stand alone, got a text too')
+  const ids = await readArray(tokens, input.signal)
+  const bad = ids.find(id => !(Number.isSafeInteger(id) && (id as number) >= 0))
+  if (bad !== undefined) throw usageError(`${tokens} must hold token ids, got ${JSON.stringify(bad)}`)
+  return { ids: ids as number[] }
+}
+
+function optionsOf(input: Input): GenerateOptions {
+  const numbers: Record<string, number | undefined> = {
+    maxTokens: input.whole('max-tokens'), budget: input.whole('budget', 1), context: input.whole('context', 1), temperature: input.number('temperature'),
+    topK: input.whole('top-k'), topP: input.number('top-p'), minP: input.number('min-p'), repeatPenalty: input.number('repeat-penalty'), seed: input.whole('seed'),
+  }
+  return {
+    ...Object.fromEntries(Object.entries(numbers).filter(([, value]) => value !== undefined)),
+    stop: input.texts('stop'), ignoreEos: input.on('ignore-eos'), extend: input.on('extend'), signal: input.signal, method: policyOf(input),
+  }
+}
+
+/** The n largest logits, and their moments over the vocabulary. */
+function logitSummary(logits: Float32Array, n: number): object {
+  const top = Array.from(logits, (value, id): [number, number] => [id, value]).sort((a, b) => b[1] - a[1] || a[0] - b[0]).slice(0, n)
+  const largest = top[0]?.[1] ?? logits.reduce((a, b) => Math.max(a, b), -Infinity)
+  const mean = logits.reduce((a, b) => a + b, 0) / logits.length
+  const std = Math.sqrt(logits.reduce((sum, x) => sum + (x - mean) ** 2, 0) / logits.length)
+  return { top, mean, std, logSumExp: largest + Math.log(logits.reduce((sum, x) => sum + Math.exp(x - largest), 0)) }
+}
+
+function summary(story: Story, ledger: Ledger, method: string, budget: number): string {
+  const { prefillTokensPerSecond: prefill, decodeTokensPerSecond: decode } = story.timings
+  return `${story.promptTokens} tokens read at ${prefill.toFixed(0)}/s, ${story.tokens.length} written at ${decode.toFixed(1)}/s · ${method}${ledger.dense ? ' (dense: full attention serves this prompt better)' : ` budget ${budget}`}`
+    + ` · cache ${bytesText(ledger.kvBytes)} of ${bytesText(ledger.kvBytesFull)} under full · ${bytesText(ledger.memoryBytes)} in all`
+}
+
+const explanation = `Reads a long text once, compresses its KV cache, answers from it.
+
+  pocketkv run --model model.gguf --document book.txt --prompt "Who wrote the letter?"
+  pocketkv run --prompt "What is the access code of the quiet harbour?" --document notes.txt
+  pocketkv demo                      the embedded model on a long document, method by method
+  pocketkv plan --model model.gguf --tokens 100000     what a prompt would hold
+
+--method rocketkv (default), snapkv, chunkkv, full, …: \`pocketkv methods\` lists them; --budget N tokens.
+\`pocketkv run --help\` lists every flag.`
+
+export const run: Command = {
+  name: 'run',
+  summary: 'Reads a prompt and answers it',
+  usage: '[--model M] [--document FILE] [--prompt TEXT] [flags]',
+  examples: ['run --model model.gguf --document book.txt --prompt "Who wrote the letter?"', 'run --model model.gguf --prompt "Hello" --temperature 0.7 --json'],
+  flags: { ...engineFlags, ...methodFlags, ...promptFlags, ...answerFlags, ...outputFlags },
+  async run(input) {
+    if (input.words.length) throw usageError(`run takes flags only, got ${input.words[0]}`)
+    if (['document', 'prompt', 'tokens', 'system'].every(flag => input.text(flag) === undefined)) return say(explanation)
+    const json = input.on('json'), top = input.whole('logits', 1)
+    const options = optionsOf(input), prompt = await promptOf(input)
+    const { model, loadMs } = await loadModel(input)
+    const budget = options.budget ?? defaultBudget
+    const bar = progressBar('reading', 'tokens', !input.on('quiet') && !json)
+    const story = model.generate(prompt, { ...options, progress: (done, total) => bar.update(done, total) })
+    try {
+      for await (const text of story) {
+        bar.stop()
+        if (!json) await print(text)
+      }
+    } finally {
+      bar.stop()
+    }
+    const policy = options.method!
+    const keptFile = input.text('kept')
+    const begun = story.tokens.length > 0
+    if (keptFile !== undefined && begun)
+      await writeFile(keptFile, `${JSON.stringify({ method: policy.name, budget, tokens: story.promptTokens, layers: await story.kept() })}\n`)
+    if (json) {
+      await printJson({
+        model: model.name, architecture: model.config.architecture, method: policy.name, parameters: policy.parameters, budget,
+        backend: model.kernels.name, build: model.kernels.build, threads: 1, kv: model.kv, precision: model.precision,
+        promptTokens: story.promptTokens, tokens: story.tokens, text: story.text, stopReason: story.stopReason,
+        timings: { loadMs, ...story.timings }, ledger: story.ledger, ...top !== undefined && begun ? { logits: logitSummary(await story.promptLogits(), top) } : {},
+      })
+    } else {
+      await print('\n')
+      if (!input.on('quiet') && story.ledger) say(summary(story, story.ledger, policy.name, budget))
+    }
+    if (story.stopReason === 'abort') process.exitCode = 130
+  },
+}
+

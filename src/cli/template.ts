@@ -1,0 +1,23 @@
+import { chatTemplate, tokenizer, type Message } from '../tokenizer/index.ts'
+import { inspect } from '../load.ts'
+import { modelSource, readArray } from './files.ts'
+import { modelFlag, outputFlags, usageError, type Command } from './options.ts'
+import { print, printJson } from './output.ts'
+
+export const template: Command = {
+  name: 'template',
+  summary: "Renders messages with the file's chat template",
+  usage: '[--model M] [--no-generation-prompt] MESSAGES.json',
+  examples: ['template --model model.gguf messages.json'],
+  flags: { ...modelFlag, 'no-generation-prompt': { type: 'boolean', help: 'without the start of an answer' }, ...outputFlags },
+  async run(input) {
+    const [file, extra] = input.words
+    if (file === undefined || extra !== undefined) throw usageError(`template takes one file of messages, got ${input.words.length}`)
+    const messages = await readArray(file, input.signal)
+    const bad = messages.findIndex(m => typeof m !== 'object' || m === null || typeof (m as Message).role !== 'string')
+    if (bad >= 0) throw usageError(`${file} must hold messages with a role, got ${JSON.stringify(messages[bad])} at ${bad}`)
+    const { header } = await inspect(modelSource(input.text('model')), input.signal)
+    const text = chatTemplate(header.metadata, tokenizer(header.metadata))(messages as Message[], { addGenerationPrompt: !input.on('no-generation-prompt') })
+    await (input.on('json') ? printJson(text) : print(text))
+  },
+}

@@ -1,0 +1,7 @@
+export { blockType, blockTypes, dequantize, half, type BlockName, type BlockType, type TypeName } from './blocks.ts'
+export { GgufError } from './error.ts'
+export { openSource } from './file.ts'
+export { flag, float, integer, numbers, text, texts } from './get.ts'
+export { readHeader, type Header, type TensorInfo } from './header.ts'
+export type { ByteSource } from './source.ts'
+export type { MetadataValue, NumberArray } from './values.ts'

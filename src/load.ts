@@ -1,0 +1,149 @@
+import { footprint, type Footprint } from './cache/plan.ts'
+import type { Policy } from './cache/policy.ts'
+import { GgufError, openSource, readHeader, type ByteSource, type Header } from './gguf/index.ts'
+import type { Kernels, RowType } from './kernels/index.ts'
+import { rocketkv } from './methods/rocketkv.ts'
+import { readConfig, type Config } from './model/config.ts'
+import { generate, type GenerateOptions, type Generator, type Story } from './model/generate.ts'
+import type { Network, Precision } from './model/llama.ts'
+import { shapeOf, type PrefillProgress } from './model/prefill.ts'
+import { encodeWithBos, promptIds, type Prompt } from './model/prompt.ts'
+import { createReading, type Reading } from './model/reading.ts'
+import { createSequence, type Sequence, type SequenceOptions } from './model/sequence.ts'
+import { findTensors, loadWeights, weightBytes, type LoadProgress } from './model/weights.ts'
+import { chatTemplate, tokenizer, type Chat, type Tokenizer } from './tokenizer/index.ts'
+import type { Build } from './wasm/index.ts'
+
+export type Backend = 'auto' | 'wasm' | 'reference' | 'webgpu'
+
+export interface LoadOptions {
+  /** Where it runs; auto takes the fastest that starts here. */
+  readonly backend?: Backend
+  /** Force a wasm build. */
+  readonly build?: Build
+  readonly threads?: number
+  /** Type of cache rows; i16 by default, f32 where precision is exact. */
+  readonly kv?: RowType
+  /** fast: i16 activations in integer products; exact: all in f32, to compare with references. */
+  readonly precision?: Precision
+  /** Most bytes of memory, weights included. */
+  readonly limit?: number
+  readonly progress?: LoadProgress
+  readonly signal?: AbortSignal
+  /** The compiled kernels, where the runtime forbids compiling bytes. */
+  readonly module?: WebAssembly.Module
+}
+
+/** A loaded model. */
+export interface Model {
+  readonly name: string
+  readonly config: Config
+  readonly header: Header
+  readonly tokenizer: Tokenizer
+  readonly kernels: Kernels
+  readonly kv: RowType
+  readonly precision: Precision
+  /** Ids of a prompt, rendered with the file's chat template unless it is raw. */
+  encode(prompt: string | Prompt): number[]
+  /** Reads a prompt and answers it, text by text. */
+  generate(prompt: string | Prompt, options?: GenerateOptions): Story
+  /** Reads a text once, to be asked many times. */
+  read(prompt: Prompt, watch?: { readonly signal?: AbortSignal; readonly progress?: PrefillProgress }): Promise<Reading>
+  /** Tokens in, tokens out, in turns. */
+  sequence(options: Omit<SequenceOptions, 'kv' | 'precision'>): Sequence
+  /** Bytes a prompt of `tokens` holds and peaks at. */
+  plan(options: { readonly policy: Policy; readonly tokens: number; readonly answer: number; readonly budget: number }): Footprint
+  /** Gives the weights back. */
+  free(): void
+}
+
+const mostBytes = 65535 * 65536
+const fail = (code: string, message: string): Error => Object.assign(new RangeError(message), { code })
+
+async function startKernels({ backend = 'auto', build, limit, threads = 1, module }: LoadOptions): Promise<Kernels> {
+  if (!(Number.isInteger(threads) && threads >= 1)) throw fail('usage', `threads must be a whole number from 1 on, got ${threads}`)
+  const most = { ...limit === undefined ? {} : { limit } }
+  switch (backend) {
+    case 'reference': return (await import('./reference/index.ts')).reference(most)
+    case 'auto': case 'wasm': return (await import('./wasm/index.ts')).wasm({ ...most, ...build ? { build } : {}, ...module ? { module } : {} })
+    case 'webgpu': throw fail('backend', 'backend must be wasm or reference in this version, got webgpu')
+    default: throw fail('usage', `backend must be auto, wasm, webgpu or reference, got ${backend satisfies never}`)
+  }
+}
+
+const promptOf = (prompt: string | Prompt): Prompt => typeof prompt === 'string' ? { prompt } : prompt
+
+/** What a file holds, from its header alone. */
+export interface Inspected { readonly header: Header; readonly size: number; readonly name: string }
+
+export async function inspect(source: string | URL | Blob | ArrayBuffer | Uint8Array, signal?: AbortSignal): Promise<Inspected> {
+  const file = await openSource(source, signal)
+  try {
+    return { header: await readHeader(file, signal), size: file.size, name: file.name }
+  } finally {
+    await file.close()
+  }
+}
+
+/**
+ * Loads a GGUF model from a path, URL, Blob or bytes. Throws GgufError (code `model`) where the file cannot be run, code `memory` where it
+ * does not fit, code `backend` where the asked backend cannot start.
+ */
+export async function load(source: string | URL | Blob | ArrayBuffer | Uint8Array, options: LoadOptions = {}): Promise<Model> {
+  const { precision = 'fast', limit = mostBytes, signal, progress } = options
+  const kv = options.kv ?? (precision === 'exact' ? 'f32' : 'i16')
+  if (precision !== 'fast' && precision !== 'exact') throw fail('usage', `precision must be fast or exact, got ${precision}`)
+  if (kv !== 'f32' && kv !== 'i16') throw fail('usage', `kv must be f32 or i16, got ${kv}`)
+  if (precision === 'exact' && kv !== 'f32') throw fail('usage', `kv must be f32 where precision is exact, got ${kv}`)
+  const file = await openSource(source, signal)
+  try {
+    const header = await readHeader(file, signal)
+    const config = readConfig(header)
+    const bytes = weightBytes(findTensors(header, config))
+    if (bytes > limit) throw fail('memory', `memory must stay within ${(limit / 1e6).toFixed(0)} MB, got ${(bytes / 1e6).toFixed(0)} MB of weights`)
+    const words = tokenizer(header.metadata)
+    if (words.size !== config.vocabulary && words.size > config.vocabulary)
+      throw new GgufError(`the vocabulary must have at most the ${config.vocabulary} rows of token_embd.weight, got ${words.size} tokens`)
+    const kernels = await startKernels(options)
+    const network = await assemble(kernels, file, header, config, progress, signal)
+    return modelOf({ network, header, tokenizer: words, kv, precision, limit, name: file.name })
+  } finally {
+    await file.close()
+  }
+}
+
+async function assemble(k: Kernels, file: ByteSource, header: Header, config: Config, progress?: LoadProgress, signal?: AbortSignal): Promise<Network> {
+  const weights = await loadWeights(k, file, header, config, { ...progress ? { progress } : {}, ...signal ? { signal } : {} })
+  const frequencies = k.tensor([config.rotary / 2], 'f64')
+  await k.once({ tokens: 0, position: 0 }, () =>
+    k.ropeFrequencies({ out: frequencies, factors: weights.ropeFactors, rotary: config.rotary, base: config.ropeBase }))
+  return { k, config, weights, frequencies }
+}
+
+interface Parts { readonly network: Network; readonly header: Header; readonly tokenizer: Tokenizer; readonly kv: RowType; readonly precision: Precision; readonly limit: number; readonly name: string }
+
+function modelOf({ network, header, tokenizer, kv, precision, limit, name }: Parts): Model {
+  const { k, config, weights } = network
+  let template: Chat | undefined
+  const chat = (): Chat => template ??= chatTemplate(header.metadata, tokenizer)
+  const generator: Generator = { network, tokenizer, chat, defaultMethod: rocketkv, kv, precision, limit }
+  return {
+    name, config, header, tokenizer, kernels: k, kv, precision,
+    encode: prompt => promptIds(promptOf(prompt), tokenizer, chat),
+    generate: (prompt, options) => generate(generator, promptOf(prompt), options),
+    async read(prompt, watch = {}) {
+      const ids = prompt.ids ? [...prompt.ids] : encodeWithBos(tokenizer, prompt.document ?? prompt.prompt ?? '')
+      if (!ids.length) throw fail('usage', 'a document must have at least one token, got none')
+      if (ids.length > config.context) throw fail('fit', `a document must fit the context of ${config.context} tokens, got ${ids.length}`)
+      return createReading(network, { ids, kv, precision, ...watch })
+    },
+    sequence: options => createSequence(network, { ...options, kv, precision }),
+    plan: ({ policy, ...request }) => footprint({ policy, kv, shape: shapeOf(network), ...request }),
+    free() {
+      k.free(network.frequencies, weights.norm, weights.ropeFactors, weights.embedding.packed)
+      if (weights.output !== weights.embedding) k.free(weights.output.packed)
+      for (const layer of weights.layers)
+        for (const part of Object.values(layer)) k.free('packed' in part ? part.packed : part)
+    },
+  }
+}

@@ -1,0 +1,61 @@
+import type { Policy } from '../cache/policy.ts'
+import { chunkkv } from './chunkkv.ts'
+import { exactTopk } from './exact-topk.ts'
+import { full } from './full.ts'
+import { hsa } from './hsa.ts'
+import { quest } from './quest.ts'
+import { rocketkvMt } from './rocketkv-mt.ts'
+import { rocketkv } from './rocketkv.ts'
+import { snapkv } from './snapkv.ts'
+import { sparq } from './sparq.ts'
+import { streaming } from './streaming.ts'
+
+/** Every method by its name: a factory from parameters to a policy. */
+export const methods = {
+  full, rocketkv, 'rocketkv-mt': rocketkvMt, hsa, snapkv, chunkkv, streaming, quest, sparq, 'exact-topk': exactTopk,
+} as const
+
+export type MethodName = keyof typeof methods
+
+const names = Object.keys(methods) as MethodName[]
+const usage = (message: string): Error => Object.assign(new RangeError(message), { code: 'usage' })
+
+/** Other names of parameters, where a method forces rows rather than keeps them. */
+const aliases: Readonly<Record<string, string>> = { recent: 'forcedRecent', sinks: 'forcedSinks' }
+
+/** Parameters that have no default number; `parameters` lists the others. */
+const optional: Partial<Record<MethodName, readonly string[]>> = { sparq: ['recent'], chunkkv: ['kernel'] }
+
+/** Choices of parameters that are words. */
+const choices: Readonly<Record<string, readonly string[]>> = { dense: ['auto', 'never'], pool: ['average', 'maximum'] }
+const variants: Partial<Record<MethodName, readonly string[]>> = {
+  snapkv: ['paper', 'kvpress'], chunkkv: ['paper', 'kvpress'], 'exact-topk': ['paper', 'perQueryHead'], quest: ['paper', 'rocketkv'], sparq: ['paper', 'rocketkv'],
+}
+
+function parameter(method: MethodName, defaults: Policy['parameters'], key: string, value: string): [string, number | string] {
+  const known = [...Object.keys(defaults), ...optional[method] ?? []]
+  const name = known.includes(key) ? key : aliases[key] ?? key
+  if (!known.includes(name)) throw usage(`${method}: parameter must be one of ${known.join(', ') || 'none'}, got ${key}`)
+  const words = name === 'variant' ? variants[method] ?? ['paper'] : choices[name]
+  if (words) {
+    if (!words.includes(value)) throw usage(`${method}: ${key} must be one of ${words.join(', ')}, got ${value}`)
+    return [name, value]
+  }
+  const least = name === 'sinks' || name.startsWith('forced') || name === 'recent' ? 0 : 1
+  if (!/^\d+$/.test(value) || Number(value) < least) throw usage(`${method}: ${key} must be a whole number from ${least} on, got ${value || 'nothing'}`)
+  return [name, Number(value)]
+}
+
+/** A policy from text: `snapkv`, or `snapkv,window=16,kernel=5`. */
+export function parseMethod(text: string): Policy {
+  const [name = '', ...pairs] = text.split(',').map(part => part.trim())
+  if (!names.includes(name as MethodName)) throw usage(`method must be one of ${names.join(', ')}, got ${name || 'nothing'}`)
+  const method = name as MethodName
+  const make = methods[method] as (options: Record<string, number | string>) => Policy
+  const given = Object.fromEntries(pairs.map(pair => {
+    const at = pair.indexOf('=')
+    if (at < 1) throw usage(`${method}: parameters must read key=value, got ${pair || 'nothing'}`)
+    return parameter(method, make({}).parameters, pair.slice(0, at), pair.slice(at + 1))
+  }))
+  return make(given)
+}

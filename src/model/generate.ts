@@ -1,0 +1,176 @@
+import type { Ledger } from '../cache/ledger.ts'
+import { expectedAnswer, footprint } from '../cache/plan.ts'
+import type { Policy } from '../cache/policy.ts'
+import type { RowType } from '../kernels/index.ts'
+import { stopMatcher, textStream, type Chat, type Tokenizer } from '../tokenizer/index.ts'
+import type { Network, Precision } from './llama.ts'
+import { shapeOf, type PrefillProgress } from './prefill.ts'
+import { promptIds, type Prompt } from './prompt.ts'
+import { samplingOf, type Sampling } from './sample.ts'
+import { createSequence, type Sequence } from './sequence.ts'
+
+export type StopReason = 'eos' | 'stop' | 'length' | 'abort'
+
+export interface GenerateOptions extends Partial<Sampling> {
+  readonly method?: Policy
+  /** In the sense the method declares; 512 by default. */
+  readonly budget?: number
+  /** Most tokens of the answer. By default 512, or what the trained context leaves. */
+  readonly maxTokens?: number
+  readonly stop?: readonly string[]
+  readonly ignoreEos?: boolean
+  /** Tokens to make room for, above the trained context only with `extend`. */
+  readonly context?: number
+  readonly extend?: boolean
+  readonly signal?: AbortSignal
+  readonly progress?: PrefillProgress
+}
+
+export interface Timings { readonly prefillMs: number; readonly decodeMs: number; readonly prefillTokensPerSecond: number; readonly decodeTokensPerSecond: number }
+
+/** An answer: text as it comes, and all about it once it is there. */
+export interface Story extends AsyncIterable<string> {
+  readonly promptTokens: number
+  /** Ids drawn so far, the end of turn included where it ended the answer. */
+  readonly tokens: readonly number[]
+  readonly text: string
+  readonly stopReason: StopReason | null
+  readonly timings: Timings
+  /** At the end; null before the prompt is read. */
+  readonly ledger: Ledger | null
+  /** Positions held right after the prompt was read: [layers][kvHeads][·]. */
+  kept(): Promise<number[][][]>
+  /** Logits [vocabulary] at the prompt's last position. */
+  promptLogits(): Promise<Float32Array>
+  /** Runs to the end and gives the whole text. */
+  all(): Promise<string>
+}
+
+/** What generating needs of a loaded model. */
+export interface Generator {
+  readonly network: Network
+  readonly tokenizer: Tokenizer
+  readonly chat: () => Chat
+  readonly defaultMethod: () => Policy
+  readonly kv: RowType
+  readonly precision: Precision
+  readonly limit: number
+}
+
+export const defaultBudget = 512
+const defaultMaxTokens = 512
+
+const fail = (code: string, message: string): Error => Object.assign(new RangeError(message), { code })
+
+/** Tokens an answer may have; refuses what the trained context does not hold. */
+export function answerTokens(promptTokens: number, trained: number, { maxTokens, context, extend = false }: Pick<GenerateOptions, 'maxTokens' | 'context' | 'extend'>): number {
+  if (maxTokens !== undefined && !(Number.isInteger(maxTokens) && maxTokens >= 0)) throw fail('usage', `max-tokens must be a whole number from 0 on, got ${maxTokens}`)
+  if (context !== undefined && !(Number.isInteger(context) && context >= 1)) throw fail('usage', `context must be a whole number of tokens from 1 on, got ${context}`)
+  const most = context ?? (extend ? Infinity : trained)
+  if (most > trained && !extend) throw fail('fit', `context must be at most the ${trained} tokens the model was trained on, got ${most}; --extend asks for more all the same`)
+  const answer = maxTokens ?? Math.min(defaultMaxTokens, Math.max(1, most - promptTokens))
+  if (promptTokens + answer > most)
+    throw fail('fit', `prompt and answer must fit the context of ${most} tokens, got ${promptTokens} + ${answer}`)
+  return answer
+}
+
+/** Bytes that reading a prompt takes beside the weights: cache at its peak, hidden states, one tile's activations. */
+export function neededBytes(g: Generator, policy: Policy, budget: number, tokens: number, answer: number): number {
+  const { dim, hiddenDim, heads, kvHeads, headDim, vocabulary, rotary } = g.network.config
+  const { peak } = footprint({ policy, kv: g.kv, shape: shapeOf(g.network), tokens, answer, budget })
+  const rows = Math.min(256, tokens)
+  const tile = rows * 4 * (dim * 2 + (heads * 3 + kvHeads * 2) * headDim + hiddenDim * 3)
+  return peak + tokens * 4 * (dim + rotary + 1) + tile + vocabulary * 4 * 2
+}
+
+/** Reads a prompt and answers it. Nothing runs before the first text is asked for. */
+export function generate(g: Generator, prompt: Prompt, options: GenerateOptions = {}): Story {
+  const sampling = samplingOf(options)
+  const policy = options.method ?? g.defaultMethod()
+  const budget = options.budget ?? defaultBudget
+  const { tokenizer, network } = g
+  const ids = promptIds(prompt, tokenizer, g.chat)
+  if (!ids.length) throw fail('usage', 'a prompt must have at least one token, got none')
+  const most = answerTokens(ids.length, network.config.context, options)
+  const answer = expectedAnswer(most)
+  const story = { tokens: [] as number[], text: '', stopReason: null as StopReason | null, ledger: null as Ledger | null }
+  let prefillMs = 0, decodeMs = 0
+  let logits: Float32Array | undefined
+  let kept: number[][][] | undefined
+  let running: AsyncGenerator<string> | undefined
+
+  async function* run(): AsyncGenerator<string> {
+    const used = network.k.memory().used, needed = neededBytes(g, policy, budget, ids.length, answer)
+    if (used + needed > g.limit)
+      throw fail('memory', `memory must stay within ${(g.limit / 1e6).toFixed(0)} MB, got ${(used / 1e6).toFixed(0)} MB of weights and ${(needed / 1e6).toFixed(0)} MB for ${ids.length} prompt tokens under ${policy.name}`)
+    const sequence: Sequence = createSequence(network, { policy, budget, answer, kv: g.kv, precision: g.precision, sampling })
+    const stream = textStream(tokenizer), stops = stopMatcher(options.stop ?? [])
+    const pass = (text: string): string => {
+      const out = stops.push(text)
+      story.text += out
+      return out
+    }
+    try {
+      const started = performance.now()
+      await sequence.prefill(ids, { signal: options.signal, progress: options.progress })
+      logits = await sequence.logits()
+      kept = await sequence.kept()
+      prefillMs = performance.now() - started
+      let first = performance.now()
+      while (story.tokens.length < most) {
+        const id = await sequence.next(options.signal)
+        if (!story.tokens.length) first = performance.now()
+        story.tokens.push(id)
+        decodeMs = performance.now() - first
+        if (!options.ignoreEos && tokenizer.endTokens.has(id)) {
+          story.stopReason = 'eos'
+          break
+        }
+        const text = pass(stream.push(id))
+        if (text) yield text
+        if (stops.matched !== null) {
+          story.stopReason = 'stop'
+          break
+        }
+        options.signal?.throwIfAborted()
+      }
+      story.stopReason ??= 'length'
+    } catch (error) {
+      if (!options.signal?.aborted) throw error
+      story.stopReason = 'abort'
+    } finally {
+      story.ledger = await sequence.ledger()
+      sequence.free()
+    }
+    if (stops.matched !== null) return
+    const last = pass(stream.flush()), held = stops.flush()
+    story.text += held
+    if (last + held) yield last + held
+  }
+
+  const again = (): AsyncGenerator<string> => running ??= run()
+  return {
+    promptTokens: ids.length,
+    get tokens() { return story.tokens },
+    get text() { return story.text },
+    get stopReason() { return story.stopReason },
+    get ledger() { return story.ledger },
+    get timings() {
+      const decoded = Math.max(0, story.tokens.length - 1)
+      return { prefillMs, decodeMs, prefillTokensPerSecond: prefillMs ? ids.length / prefillMs * 1e3 : 0, decodeTokensPerSecond: decodeMs ? decoded / decodeMs * 1e3 : 0 }
+    },
+    async kept() {
+      if (!kept) throw new TypeError('kept: the prompt must have been read, got a story that has not begun')
+      return kept
+    },
+    async promptLogits() {
+      if (!logits) throw new TypeError('promptLogits: the prompt must have been read, got a story that has not begun')
+      return logits
+    },
+    async all() {
+      for await (const _ of again());
+      return story.text
+    },
+    [Symbol.asyncIterator]: again,
+  }
+}

@@ -1,0 +1,96 @@
+import { advanced, createLayer, forkLayer, freeLayer, type LayerCache, type LayerOptions } from '../cache/layer.ts'
+import type { RowType } from '../kernels/index.ts'
+import { createWave, freeWave, type Network, type Precision } from './llama.ts'
+import { logitsOf, prefill, shapeOf, type PrefillProgress } from './prefill.ts'
+import { createSequence, type Sequence, type SequenceOptions } from './sequence.ts'
+
+/** Queries that a reading keeps, so that any method's window can be asked of it later. */
+const readingWindow = 128
+
+interface Watch { readonly signal?: AbortSignal | undefined; readonly progress?: PrefillProgress | undefined }
+
+/** A prompt that was read once under no method: every row of every layer. Ask it as often as wanted. */
+export interface Reading {
+  readonly ids: readonly number[]
+  /** Reads what `ids` adds to the longest prefix they share with this reading. ids: the whole prompt. */
+  ask(ids: readonly number[], watch?: Watch): Promise<Asked>
+  free(): void
+}
+
+/** A reading and a question. Any method can answer it, as if it had read the whole prompt itself. */
+export interface Asked {
+  readonly ids: readonly number[]
+  /** Tokens that the reading already had. */
+  readonly shared: number
+  answer(options: Omit<SequenceOptions, 'kv' | 'precision'>): Promise<Sequence>
+  /** Its sequences under `full`, and those that select, read rows of it: free them first. */
+  free(): void
+}
+
+interface ReadingOptions extends Watch { readonly ids: readonly number[]; readonly kv: RowType; readonly precision: Precision }
+
+export async function createReading(network: Network, { ids, kv, precision, ...watch }: ReadingOptions): Promise<Reading> {
+  const o: LayerOptions = { k: network.k, shape: shapeOf(network), kv }
+  const layers: LayerCache[] = []
+  const free = (): void => layers.splice(0).forEach(layer => freeLayer(o, layer))
+  try {
+    await prefill(network, precision, {
+      ids, start: 0, kv, ...watch, finish: async () => {},
+      receiver: {
+        enter: index => layers[index] = createLayer(o, { rows: Array.from({ length: o.shape.kvHeads }, () => ids.length), ring: readingWindow }),
+        leave: async index => advanced(layers[index]!, ids.length),
+      },
+    })
+  } catch (error) {
+    free()
+    throw error
+  }
+  return { ids, free, ask: (asked, watch = {}) => ask(network, o, layers, ids, asked, precision, watch) }
+}
+
+async function ask(network: Network, o: LayerOptions, read: readonly LayerCache[], known: readonly number[], ids: readonly number[], precision: Precision, watch: Watch): Promise<Asked> {
+  if (!ids.length) throw Object.assign(new RangeError('a prompt must have at least one token, got none'), { code: 'usage' })
+  let shared = 0
+  while (shared < Math.min(known.length, ids.length - 1) && known[shared] === ids[shared]) shared++
+  // Queries of the reading's last tokens stand in for earlier ones only where the prompt is at least as long.
+  if (ids.length < known.length) shared = 0
+  const { k } = o
+  const fresh = ids.slice(shared)
+  const layers: LayerCache[] = []
+  const logits = k.tensor([network.config.vocabulary], 'f32')
+  const free = (): void => {
+    layers.splice(0).forEach(layer => freeLayer(o, layer))
+    k.free(logits)
+  }
+  try {
+    await prefill(network, precision, {
+      ids: fresh, start: shared, kv: o.kv, ...watch,
+      receiver: {
+        enter: index => layers[index] = forkLayer(o, read[index]!, fresh.length, shared),
+        leave: async index => advanced(layers[index]!, fresh.length),
+      },
+      async finish(stream) {
+        const wave = createWave(k, network.config, network.weights, precision, 1)
+        await logitsOf(network, wave, stream, fresh.length - 1)
+        k.copy(logits, 0, wave.logits, 0, logits.bytes)
+        freeWave(k, wave)
+      },
+    })
+  } catch (error) {
+    free()
+    throw error
+  }
+  return {
+    ids, shared, free,
+    async answer(options) {
+      const sequence = createSequence(network, { ...options, kv: o.kv, precision })
+      try {
+        await sequence.adopt(layers, logits)
+      } catch (error) {
+        sequence.free()
+        throw error
+      }
+      return sequence
+    },
+  }
+}

@@ -1,0 +1,152 @@
+import { createCache, type Cache } from '../cache/cache.ts'
+import type { LayerCache } from '../cache/layer.ts'
+import type { Ledger } from '../cache/ledger.ts'
+import type { Planned } from '../cache/plan.ts'
+import type { Policy } from '../cache/policy.ts'
+import type { Program, RowType, Tensor } from '../kernels/index.ts'
+import { begin, block, createStream, createWave, freeStream, freeWave, head, type Network, type Precision, type Stream } from './llama.ts'
+import { logitsOf, prefill, shapeOf, type PrefillProgress } from './prefill.ts'
+import { greedy, penaltyWindow, type Sampling } from './sample.ts'
+
+export interface SequenceOptions {
+  readonly policy: Policy
+  readonly budget: number
+  /** Answer tokens that are expected. */
+  readonly answer: number
+  readonly kv: RowType
+  readonly precision: Precision
+  readonly sampling?: Sampling
+}
+
+/** Tokens and their cache under one policy: read prompts, draw tokens, in turns. Ids only; text is the caller's. */
+export interface Sequence {
+  plan(): Planned
+  /** Reads more tokens (a last drawn one that was not read yet comes first) and cuts the cache as the policy says. */
+  prefill(ids: readonly number[], options?: { readonly signal?: AbortSignal | undefined; readonly progress?: PrefillProgress | undefined }): Promise<void>
+  /** Starts from rows that were read before: see src/model/reading.ts. logits [vocabulary]: of the last token read. */
+  adopt(layers: readonly LayerCache[], logits: Tensor): Promise<void>
+  /** The next token's id. */
+  next(signal?: AbortSignal): Promise<number>
+  /** Reads `id` as if it had been drawn. For comparisons: the logits then follow it. */
+  feed(id: number): Promise<void>
+  /** Logits [vocabulary] after the last token read. */
+  logits(): Promise<Float32Array>
+  ledger(): Promise<Ledger>
+  /** Positions that decoding can read: [layers][kvHeads][·], ascending. */
+  kept(): Promise<number[][][]>
+  free(): void
+}
+
+export function createSequence(network: Network, { policy, budget, answer, kv, precision, sampling = greedy }: SequenceOptions): Sequence {
+  const { k, config, weights } = network
+  const cache: Cache = createCache({ k, shape: shapeOf(network), kv, policy, budget, answer })
+  const wave = createWave(k, config, weights, precision, 1)
+  const stream: Stream = createStream(k, config, 1)
+  const state = k.tensor([2], 'u32'), history = k.tensor([penaltyWindow], 'u32'), historyCount = k.tensor([1], 'u32')
+  k.upload(state, [sampling.seed >>> 0, Math.floor(sampling.seed / 2 ** 32) >>> 0])
+  const recent: number[] = []
+  let step: Program | null = null
+  let draw: Program | null = null
+  /** Drawn, but not read yet. */
+  let pending: number | null = null
+  let broken = false
+
+  function sample(): void {
+    k.sample({ out: stream.ids, logits: wave.logits, n: config.vocabulary, history, historyCount, state,
+      temperature: sampling.temperature, topK: sampling.topK, topP: sampling.topP, minP: sampling.minP, penalty: sampling.repeatPenalty })
+  }
+
+  function recordStep(withSample: boolean): Program {
+    return k.record(() => {
+      begin(network, stream)
+      weights.layers.forEach((layer, index) => block(network, layer, wave, stream, tensors => cache.attend(index, tensors)))
+      head(network, wave, stream)
+      cache.advance()
+      if (withSample) sample()
+    })
+  }
+
+  function remember(id: number): void {
+    recent.push(id)
+    if (recent.length > penaltyWindow) recent.shift()
+    if (sampling.repeatPenalty === 1) return
+    k.upload(history, recent)
+    k.upload(historyCount, [recent.length])
+  }
+
+  /** Runs one token through the network. A step that was broken off leaves what it had appended uncounted. */
+  async function forward(program: () => Program, signal?: AbortSignal): Promise<void> {
+    if (await cache.room()) forget()
+    await k.run(program(), { tokens: 1, position: cache.seen() }, signal)
+    if (await cache.stepped()) forget()
+  }
+
+  function forget(): void {
+    k.release(step)
+    step = null
+  }
+
+  function usable(): void {
+    if (broken) throw new TypeError('sequence: a prefill must be whole, got one that was broken off')
+  }
+
+  return {
+    plan: () => cache.plan(),
+    async prefill(given, { signal, progress } = {}) {
+      usable()
+      const ids = pending === null ? given : [pending, ...given]
+      const bad = ids.find(id => !(Number.isInteger(id) && id >= 0 && id < config.vocabulary))
+      if (bad !== undefined) throw Object.assign(new RangeError(`tokens must be ids from 0 to ${config.vocabulary - 1}, got ${bad}`), { code: 'usage' })
+      if (!ids.length) throw Object.assign(new RangeError('a prompt must have at least one token, got none'), { code: 'usage' })
+      broken = true
+      forget()
+      const start = cache.seen()
+      cache.begin(ids.length)
+      await prefill(network, precision, { ids, start, receiver: cache, kv, signal, progress,
+        finish: prompt => logitsOf(network, wave, prompt, ids.length - 1) })
+      await cache.end()
+      for (const id of given.slice(-penaltyWindow)) remember(id)
+      pending = null
+      broken = false
+    },
+    async adopt(layers, logits) {
+      forget()
+      await cache.adopt(layers)
+      k.copy(wave.logits, 0, logits, 0, logits.bytes)
+      pending = null
+    },
+    async next(signal) {
+      usable()
+      if (pending === null) await k.run(draw ??= k.record(sample), { tokens: 1, position: cache.seen() }, signal)
+      else await forward(() => step ??= recordStep(true), signal)
+      const [id] = await k.read(stream.ids)
+      pending = id!
+      remember(id!)
+      return id!
+    },
+    async feed(id) {
+      usable()
+      k.upload(stream.ids, [id])
+      let program: Program | undefined
+      try {
+        await forward(() => program = recordStep(false))
+      } finally {
+        k.release(program)
+      }
+      pending = null
+    },
+    async logits() {
+      return await k.read(wave.logits) as Float32Array
+    },
+    ledger: () => cache.ledger(),
+    kept: () => cache.kept(),
+    free() {
+      forget()
+      k.release(draw)
+      cache.free()
+      freeWave(k, wave)
+      freeStream(k, stream)
+      k.free(state, history, historyCount)
+    },
+  }
+}
