@@ -1,7 +1,7 @@
 import { setCost } from './registers'
 import { segmentOf, strideOf } from './segment'
 import { keyBytes, makeKeys, writeLargest } from './select'
-import { exp4, max4, sum4 } from './simd'
+import { exp1, exp4, max4, sum4 } from './simd'
 import { liveOf, pagesOf } from './tiles'
 
 // chooseChannels | channels | temperature | query | heads | kvHeads | headDim | count | pageSize |
@@ -53,7 +53,7 @@ export function pageWeightsBlocks(a: usize): i32 {
   return load<i32>(a, 20)
 }
 
-/** Block h: KV head h. scratch: [stride + 4] f32. */
+/** Block h: KV head h. scratch: [stride + 16] f32. */
 export function pageWeights(a: usize, block: i32, scratch: usize): void {
   const kvHeads = load<i32>(a, 20), group = load<i32>(a, 16) / kvHeads
   const pageSize = load<i32>(a, 24), row = load<usize>(a, 28) << 2
@@ -88,26 +88,32 @@ export function temperatureOf(temperatures: usize, head: i32): f32 {
 
 /**
  * e^((score − largest) / temperature) of n ≥ 1 pages to `out`, and what they sum to over tokens: `tokens` in each page but the
- * last. f32 sums of 64 pages, added in f64. out: n rounded up to 4.
+ * last. Sums of 64 pages in f32, of those in f64. out: n rounded up to 16.
  */
 export function softmaxParts(scores: usize, out: usize, n: i32, temperature: f32, tokens: i32, last: i32): f64 {
   memory.copy(out, scores, <usize>n << 2)
-  for (let i = n; i & 3; i++) store<f32>(out + (<usize>i << 2), -Infinity)
+  for (let i = n; i & 15; i++) store<f32>(out + (<usize>i << 2), -Infinity)
+  const stop = out + (<usize>((n + 15) & ~15) << 2)
   let top = v128.load(out)
-  for (let i = 4; i < n; i += 4) top = f32x4.max(top, v128.load(out + (<usize>i << 2)))
+  for (let at = out; at < stop; at += 16) top = f32x4.pmax(top, v128.load(at))
   top = f32x4.splat(max4(top))
-  const by = f32x4.splat(temperature)
-  for (let i = 0; i < n; i += 4) {
-    const at = out + (<usize>i << 2)
-    v128.store(at, exp4(f32x4.div(f32x4.sub(v128.load(at), top), by)))
-  }
+  const by = f32x4.splat(1 / temperature)
   const end = out + (<usize>(n - 1) << 2)
-  const newest = load<f32>(end)
-  store<f32>(end, 0)
+  const newest = exp1((load<f32>(end) - f32x4.extract_lane(top, 0)) * f32x4.extract_lane(by, 0))
+  store<f32>(end, -Infinity)
   let total: f64 = 0
-  for (let i = 0; i < n; i += 64) {
+  while (out < stop) {
     let sum = f32x4.splat(0)
-    for (let j = i, stop = min(n, i + 64); j < stop; j += 4) sum = f32x4.add(sum, v128.load(out + (<usize>j << 2)))
+    for (const block = min(stop, out + 256); out < block; out += 64) {
+      // Four at a time share the constants of the exponential, which engines load anew at each use.
+      const e0 = exp4(f32x4.mul(f32x4.sub(v128.load(out), top), by)), e1 = exp4(f32x4.mul(f32x4.sub(v128.load(out, 16), top), by))
+      const e2 = exp4(f32x4.mul(f32x4.sub(v128.load(out, 32), top), by)), e3 = exp4(f32x4.mul(f32x4.sub(v128.load(out, 48), top), by))
+      v128.store(out, e0)
+      v128.store(out, e1, 16)
+      v128.store(out, e2, 32)
+      v128.store(out, e3, 48)
+      sum = f32x4.add(sum, f32x4.add(f32x4.add(e0, e1), f32x4.add(e2, e3)))
+    }
     total += <f64>sum4(sum)
   }
   store<f32>(end, newest)

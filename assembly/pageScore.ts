@@ -150,18 +150,25 @@ function scoreTiles(segment: usize, block: i32, headDim: i32, type: i32, pageSiz
     }
     for (let h = 0; h < together; h++) {
       const from = scores + (<usize>h << 8), to = out + <usize>h * row + (<usize>first << 2)
-      if (type == I16) multiply(from, tileScales(tile, rows), load<f32>(scales + (<usize>h << 2)), n)
-      if (add) addTo(to, from, n)
+      if (type == I16) finish(from, to, n, tileScales(tile, rows), load<f32>(scales + (<usize>h << 2)), add)
+      else if (add) addTo(to, from, n)
       else memory.copy(to, from, <usize>n << 2)
     }
   }
 }
 
-/** scores × (page scale × query scale); n rounded up to 8. */
-function multiply(scores: usize, pageScales: usize, scale: f32, n: i32): void {
+/** to = scores × (page scale × query scale), or added to what is there. */
+function finish(scores: usize, to: usize, n: i32, pageScales: usize, scale: f32, add: i32): void {
   const by = f32x4.splat(scale)
-  for (let i = 0; i < n; i += 4, scores += 16, pageScales += 16)
-    v128.store(scores, f32x4.mul(v128.load(scores), f32x4.mul(by, v128.load(pageScales))))
+  let i = 0
+  for (; i + 4 <= n; i += 4, scores += 16, pageScales += 16, to += 16) {
+    const x = f32x4.mul(v128.load(scores), f32x4.mul(by, v128.load(pageScales)))
+    v128.store(to, add ? f32x4.add(v128.load(to), x) : x)
+  }
+  for (; i < n; i++, scores += 4, pageScales += 4, to += 4) {
+    const x = load<f32>(scores) * (scale * load<f32>(pageScales))
+    store<f32>(to, add ? load<f32>(to) + x : x)
+  }
 }
 
 function addTo(to: usize, from: usize, n: i32): void {

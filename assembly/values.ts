@@ -54,7 +54,7 @@ export function blendMeanBlocks(a: usize): i32 {
   return load<i32>(a, 36)
 }
 
-/** Block h: query head h. scratch: [stride + 4] f32. */
+/** Block h: query head h. scratch: [stride + 16] f32. */
 export function blendMean(a: usize, block: i32, scratch: usize): void {
   const heads = load<i32>(a, 36), headDim = load<i32>(a, 44)
   const kvHead = block * load<i32>(a, 40) / heads, set = block * load<i32>(a, 28) / heads

@@ -59,7 +59,7 @@ export const operations = {
    * and, where sets is kvHeads, over the group. Columns from tokens − window on are 0. tokens = count. SnapKV, arXiv:2404.14469.
    */
   scoreWindow: { out: 't', ring: 't', segments: 't', sets: 'i', stride: 'i', tokens: 'i', heads: 'i', kvHeads: 'i', headDim: 'i', type: 'i', ringRows: 'i', window: 'i', scale: 'f' },
-  /** out [sets, stride] = maximum (1) or zero-padded average (0) of scores over `kernel` neighbours (odd) inside [0, tokens). */
+  /** out [sets, stride] = maximum (1) or average (0, always divided by `kernel`) of scores over `kernel` neighbours (odd, any number) inside [0, tokens). */
   pool: { out: 't', scores: 't', sets: 'i', stride: 'i', tokens: 'i', kernel: 'i', maximum: 'i' },
   /** out [1, stride] = sum of scores [sets, stride] over the sets. */
   sumSets: { out: 't', scores: 't', sets: 'i', stride: 'i', tokens: 'i' },
@@ -72,14 +72,18 @@ export const operations = {
 
   /**
    * rows [sets, capacity] u32 ascending, counts [sets] u32: per set the first `first`, the last `last` and the best of the rest
-   * of `tokens` by scores [sets, stride], min(keep[set], tokens) in all. Ties keep the earlier.
+   * of `tokens` by scores [sets, stride], min(keep[set], tokens, capacity) in all but never fewer than the first and the last,
+   * for which capacity must suffice. Ties keep the earlier, NaN is below everything.
    */
   topk: { rows: 't', counts: 't', scores: 't', keep: 't', sets: 'i', stride: 'i', tokens: 'i', first: 'i', last: 'i', capacity: 'i' },
-  /** Like topk, in whole chunks: the `chunks` chunks with the highest mean score, the short last one a chunk too. */
+  /** Like topk, in whole chunks: the `chunks` chunks with the highest mean score (in f32), the short last one a chunk too. capacity is at least min(chunks × chunk, tokens). */
   topChunks: { rows: 't', counts: 't', scores: 't', sets: 'i', stride: 'i', tokens: 'i', chunk: 'i', chunks: 'i', capacity: 'i' },
   /** Rows of `from` become the rows of `to` (count = counts[set]); sets is 1 or kvHeads. In place where both are the same. */
   gather: { to: 't', from: 't', rows: 't', counts: 't', sets: 'i', capacity: 'i', kvHeads: 'i', headDim: 'i', type: 'i' },
-  /** Page bounds of the live rows from their stored keys: of all pages (1), or of those the T appended rows lie in (0). */
+  /**
+   * Page bounds of the live rows from their stored keys: of all pages (1), or of those the T appended rows lie in (0). i16: largest |bound| / 4094
+   * (at least 2^−126) is the page's scale, codes are the nearest whole numbers with f32(code × scale) no higher than the low, no lower than the high.
+   */
   bounds: { segments: 't', kvHeads: 'i', headDim: 'i', type: 'i', pageSize: 'i', all: 'i' },
 
   // Selecting rows to read (T = 1)
@@ -100,8 +104,10 @@ export const operations = {
   pageWeights: { out: 't', scores: 't', temperature: 'o', segments: 't', heads: 'i', kvHeads: 'i', pageSize: 'i', stride: 'i' },
   /**
    * rows [sets, capacity] u32 ascending, counts [sets]: tokens of the best pages by weights [sets, stride] (ties: the earlier
-   * page) until `tokens` are taken, the last page cut; besides them the `first` first and `last` newest rows. sets is kvHeads or heads.
-   * newest 1: whole pages, floor(tokens / pageSize) of them but at least one, the page of the newest row always among them.
+   * page) until `tokens` are taken, the last page cut to its first rows; besides them those of the `first` first and `last` newest rows
+   * that are not among them. sets is kvHeads or heads. capacity is at least tokens + first + last, and pageSize with newest.
+   * newest 1: whole pages, floor(tokens / pageSize) of them but at least one, the page of the newest row always among them; all where tokens
+   * are as many as the live rows.
    */
   topPages: { rows: 't', counts: 't', weights: 't', segments: 't', sets: 'i', kvHeads: 'i', pageSize: 'i', stride: 'i', tokens: 'i', first: 'i', last: 'i', newest: 'i', capacity: 'i' },
   /** rows [kvHeads, capacity] u32, counts [kvHeads]: the first `first` and the newest `last` live rows. */
@@ -110,7 +116,7 @@ export const operations = {
   sumValues: { sums: 't', segments: 't', kvHeads: 'i', headDim: 'i', type: 'i', all: 'i' },
   /**
    * out [heads, headDim] f32 = α out + (1 − α) mean value; α is the share of softmax(scores [heads, stride] / temperature) over
-   * the live rows that falls on the chosen rows [sets, capacity]. SparQ, arXiv:2312.04985, Algorithm 1.
+   * the live rows that falls on the chosen rows [sets, capacity]; where all were chosen out stays as it is. SparQ, arXiv:2312.04985, Algorithm 1.
    */
   blendMean: { out: 't', sums: 't', scores: 't', temperature: 't', rows: 't', counts: 't', segments: 't', sets: 'i', capacity: 'i', heads: 'i', kvHeads: 'i', headDim: 'i', stride: 'i' },
 } as const

@@ -13,7 +13,7 @@ async function tiles(b: Bench, segments: Tensor, head: number, type: RowType, he
 
 interface Case { type: RowType; kvHeads: number; headDim: number; pageSize: number; count: number; split?: number; scale?: number }
 
-async function build(b: Bench, { type, kvHeads, headDim, pageSize, count, split = 0, scale = 1 }: Case, keys = grid(count * kvHeads * headDim, count).map(x => x * scale)): Promise<Uint8Array> {
+async function build(b: Bench, { type, kvHeads, headDim, pageSize, count, split = 0, scale = 1 }: Case, keys: Float32Array = grid(count * kvHeads * headDim, count).map(x => x * scale)): Promise<Uint8Array> {
   const capacity = Math.ceil((count + 1) / 64) * 64
   const segments = await b.segments({ kvHeads, headDim, type, keys, values: keys, count, capacity, split, pageSize })
   await b.run({ tokens: 0, position: 0 }, () => b.k.bounds({ segments, kvHeads, headDim, type: rowTypes[type], pageSize, all: 1 }))
