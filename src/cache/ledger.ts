@@ -2,7 +2,7 @@
 export interface Ledger {
   readonly tokensSeen: number
   readonly tokensHeld: number
-  /** Keys, values, scales, positions and page bounds, as allocated. */
+  /** Keys, values, scales, positions, page bounds and sums of values, as allocated. */
   readonly kvBytes: number
   /** The same prompt and answer under `full`. */
   readonly kvBytesFull: number
