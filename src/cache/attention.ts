@@ -84,7 +84,7 @@ export function createAttention({ kernels: k, heads, kvHeads, headDim, policy, b
     plan(tokens, answer) {
       if (prompt || next) throw new TypeError('attention: the last prompt or token must be finished first, got one that is not')
       cache ??= createCache({ k, shape, kv, policy, budget, answer })
-      cache.begin(tokens)
+      cache.begin(tokens, answer)
       prompt = { layer: cache.enter(0), tokens, appended: 0 }
       return cache.plan()
     },

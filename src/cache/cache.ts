@@ -22,8 +22,8 @@ export interface Cache {
   plan(): Planned
   /** Tokens that were appended: the next one's position. */
   seen(): number
-  /** Before `tokens` more are read: plans. */
-  begin(tokens: number): void
+  /** Before `tokens` more are read: plans. answer: expected after them, as before unless given. */
+  begin(tokens: number, answer?: number): void
   /** The rows of a layer that the prefill appends to. */
   enter(index: number): LayerCache
   /** The layer's new rows are all there (and its table advanced): cuts it if the plan says so. */
@@ -49,7 +49,7 @@ export interface Cache {
 }
 
 export function createCache(o: CacheOptions): Cache {
-  const { k, policy, shape, kv, budget, answer } = o
+  const { k, policy, shape, kv, budget } = o
   const cutting = workspace(k), decoding = workspace(k)
   const window = policy.score?.window ?? 0
   const type = rowTypes[kv]
@@ -60,8 +60,10 @@ export function createCache(o: CacheOptions): Cache {
   const active: (LayerCache | undefined)[] = every.map(() => undefined)
   /** One layer's rows while it is read in; the next layer writes over them. */
   let passing: LayerCache | undefined
+  let answer = o.answer
   let planned: Planned = planFor({ policy, shape, kv, budget, tokens: 0, answer })
-  let seen = 0, fresh = 0, steps = 0, peak = 0, cuts = false
+  /** asked: tokens seen when the last prompt is all there. */
+  let seen = 0, asked = 0, fresh = 0, steps = 0, peak = 0, cuts = false
   let state = new Map<string, unknown>()
   let chosen: Rows | null = null
   let afterPrefill = { tokensHeld: 0, kvBytes: 0 }
@@ -117,8 +119,10 @@ export function createCache(o: CacheOptions): Cache {
     policy, kv,
     plan: () => planned,
     seen: () => seen,
-    begin(tokens) {
+    begin(tokens, expected = answer) {
       fresh = tokens
+      answer = expected
+      asked = seen + tokens
       state = new Map()
       const rows = Math.max(0, ...held.map(layer => layer?.heads[0]?.count ?? 0)) + tokens
       // A cut cache keeps its plan: the next turn is cut back to it (methods-core B6).
@@ -148,7 +152,7 @@ export function createCache(o: CacheOptions): Cache {
     },
     end: finish,
     async adopt(layers) {
-      fresh = seen = layers[0]!.heads[0]!.count
+      fresh = asked = seen = layers[0]!.heads[0]!.count
       state = new Map()
       setPlan(seen)
       cuts = policy.evicts && !planned.dense && seen > planned.kept
@@ -213,7 +217,7 @@ export function createCache(o: CacheOptions): Cache {
       const last = held[shape.layers - 1] ? readFrom(shape.layers - 1).heads.map(s => s.count) : [0]
       const read = chosen ? Array.from(await k.read(chosen.counts, 0, chosen.sets)) : last
       return {
-        tokensSeen: seen, tokensHeld: tokensHeld(), kvBytes: bytes(), kvBytesFull: heldBytes(shape, kv, planned.tokens + answer, 0),
+        tokensSeen: seen, tokensHeld: tokensHeld(), kvBytes: bytes(), kvBytesFull: heldBytes(shape, kv, Math.max(asked + answer, seen), 0),
         kvBytesPeak: peak, rowsReadPerStep: read.reduce((a, b) => a + b, 0) / read.length,
         memoryBytes, memoryBytesPeak, afterPrefill, dense: planned.dense,
       }
