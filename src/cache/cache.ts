@@ -145,9 +145,15 @@ export function createCache(o: CacheOptions): Cache {
       const source = held[at] ?? passing!
       advanced(source, fresh)
       if (at === 0) seen += fresh
-      if (!cuts) await index(source)
-      else if (policy.history) replace(active, at, await cut(at, source))
-      else replace(held, at, await cut(at, source))
+      if (!cuts) {
+        freeLayer(o, active[at])
+        active[at] = undefined
+        await index(source)
+      } else if (policy.history) {
+        // A turn that fitted read the history itself; from here on its page bounds serve nobody.
+        ensureIndex(o, source, 0, false)
+        replace(active, at, await cut(at, source))
+      } else replace(held, at, await cut(at, source))
       note()
     },
     end: finish,
