@@ -95,7 +95,7 @@ export function createCache(o: CacheOptions): Cache {
   }
 
   function replace(of: (LayerCache | undefined)[], at: number, layer: LayerCache): void {
-    note()
+    peak = Math.max(peak, bytes() + layerBytes(o, layer))
     freeLayer(o, of[at])
     of[at] = layer
   }

@@ -53,11 +53,14 @@ export function footprint(wanted: Wanted): Footprint {
   const cuts = policy.evicts && !planned.dense && planned.kept < tokens
   const { sums } = policy.decode
   const own = (): number => heldBytes(shape, kv, Math.min(planned.kept, tokens) + planned.reserve, planned.pageSize, sums)
+  // A cut while decoding makes the layer anew beside the old one.
+  const again = policy.evicts && !planned.dense && tokens + answer > planned.kept && Array.from({ length: answer }, (_, i) => i + 1).some(policy.when)
+    ? own() / shape.layers : 0
   if (!cuts) {
     const held = planned.dense ? full : heldBytes(shape, kv, tokens + answer, planned.pageSize, sums)
-    return { method: policy.name, held, peak: held, full, planned }
+    return { method: policy.name, held, peak: again ? Math.max(held, own()) + again : held, full, planned }
   }
   if (policy.history) return { method: policy.name, held: full + own(), peak: full + own(), full, planned }
   const passing = heldBytes({ ...shape, layers: 1 }, kv, tokens, 0)
-  return { method: policy.name, held: own(), peak: own() + passing, full, planned }
+  return { method: policy.name, held: own(), peak: own() + Math.max(passing, again), full, planned }
 }
