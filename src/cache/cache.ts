@@ -1,6 +1,6 @@
 import { rowTypes, type RowType, type Tensor } from '../kernels/index.ts'
 import { compressLayer, indexLayer, layerView, workspace } from './compress.ts'
-import { advanced, createLayer, ensureIndex, ensureRoom, forkLayer, freeLayer, layerBytes, positionsOf, writeTable, type LayerCache, type LayerOptions } from './layer.ts'
+import { advanced, copyLayer, createLayer, ensureIndex, ensureRoom, forkLayer, freeLayer, layerBytes, positionsOf, writeTable, type LayerCache, type LayerOptions } from './layer.ts'
 import type { Ledger } from './ledger.ts'
 import { heldBytes, planFor, type Planned } from './plan.ts'
 import type { Policy, Rows } from './policy.ts'
@@ -45,32 +45,47 @@ export interface Cache {
   chosen(): Promise<number[][] | null>
   /** Positions of the rows that decoding can read: [layers][kvHeads][·], ascending. */
   kept(): Promise<number[][][]>
+  /** A cache of its own that goes on from here; not while a prompt is being read. */
+  fork(): Cache
   free(): void
 }
 
-export function createCache(o: CacheOptions): Cache {
+/** Where a fork starts. */
+interface Start {
+  readonly held: (LayerCache | undefined)[]
+  readonly active: (LayerCache | undefined)[]
+  readonly planned: Planned
+  readonly answer: number
+  readonly seen: number
+  readonly asked: number
+  readonly steps: number
+  readonly afterPrefill: Ledger['afterPrefill']
+}
+
+export function createCache(o: CacheOptions, start?: Start): Cache {
   const { k, policy, shape, kv, budget } = o
   const cutting = workspace(k), decoding = workspace(k)
   const window = policy.score?.window ?? 0
   const type = rowTypes[kv]
   const every = Array.from({ length: shape.layers }, (_, index) => index)
   /** What is held; under a policy with a history, all of it. */
-  const held: (LayerCache | undefined)[] = every.map(() => undefined)
+  const held: (LayerCache | undefined)[] = start?.held ?? every.map(() => undefined)
   /** What decoding reads, where that is not what is held. */
-  const active: (LayerCache | undefined)[] = every.map(() => undefined)
+  const active: (LayerCache | undefined)[] = start?.active ?? every.map(() => undefined)
   /** One layer's rows while it is read in; the next layer writes over them. */
   let passing: LayerCache | undefined
-  let answer = o.answer
-  let planned: Planned = planFor({ policy, shape, kv, budget, tokens: 0, answer })
+  let answer = start?.answer ?? o.answer
+  let planned: Planned = start?.planned ?? planFor({ policy, shape, kv, budget, tokens: 0, answer })
   /** asked: tokens seen when the last prompt is all there. */
-  let seen = 0, asked = 0, fresh = 0, steps = 0, peak = 0, cuts = false
+  let seen = start?.seen ?? 0, asked = start?.asked ?? 0, steps = start?.steps ?? 0, fresh = 0, peak = 0, cuts = false
   let state = new Map<string, unknown>()
   let chosen: Rows | null = null
-  let afterPrefill = { tokensHeld: 0, kvBytes: 0 }
+  let afterPrefill = start?.afterPrefill ?? { tokensHeld: 0, kvBytes: 0 }
 
   const all = (): LayerCache[] => [...held, ...active, passing].filter(layer => layer !== undefined)
   const bytes = (): number => all().reduce((sum, layer) => sum + layerBytes(o, layer), 0)
   const note = (): void => { peak = Math.max(peak, bytes()) }
+  note()
   const readFrom = (index: number): LayerCache => {
     const layer = active[index] ?? held[index]
     if (!layer) throw new TypeError(`layer ${index}: a prompt must be read first, got none`)
@@ -235,6 +250,11 @@ export function createCache(o: CacheOptions): Cache {
       return Promise.all(Array.from({ length: sets }, async (_, s) => Array.from(await k.read(rows, s * capacity, n[s]!))))
     },
     kept: () => Promise.all(every.map(at => positionsOf(o, readFrom(at)))),
+    fork() {
+      if (passing) throw new TypeError('fork: the prompt must have been read, got one that is being read')
+      const copies = (of: (LayerCache | undefined)[]): (LayerCache | undefined)[] => of.map(layer => layer && copyLayer(o, layer))
+      return createCache(o, { held: copies(held), active: copies(active), planned, answer, seen, asked, steps, afterPrefill })
+    },
     free() {
       for (const layer of all()) freeLayer(o, layer)
       held.fill(undefined)

@@ -155,6 +155,23 @@ export function forkLayer(o: LayerOptions, from: LayerCache, room: number, rows 
   return layer
 }
 
+/** A cache of its own with the same rows, bounds and queries. Rows that are shared stay so. */
+export function copyLayer(o: LayerOptions, from: LayerCache): LayerCache {
+  const { k, shape } = o
+  const copy = (t: Tensor): Tensor => {
+    const to = k.tensor(t.shape, t.type)
+    k.copy(to, 0, t, 0, t.bytes)
+    return to
+  }
+  const layer: LayerCache = {
+    table: k.tensor([shape.kvHeads, segmentWords], 'u32'), pageSize: from.pageSize,
+    ring: from.ring && copy(from.ring), sums: from.sums && copy(from.sums),
+    heads: from.heads.map(s => ({ ...s, tail: copy(s.tail), bounds: s.bounds && copy(s.bounds) })),
+  }
+  writeTable(o, layer)
+  return layer
+}
+
 export function freeLayer({ k }: LayerOptions, layer: LayerCache | null | undefined): void {
   if (!layer) return
   k.free(layer.table, layer.ring, layer.sums)
