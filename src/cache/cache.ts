@@ -140,8 +140,8 @@ export function createCache(o: CacheOptions, start?: Start): Cache {
       asked = seen + tokens
       state = new Map()
       const rows = Math.max(0, ...held.map(layer => layer?.heads[0]?.count ?? 0)) + tokens
-      // A cut cache keeps its plan: the next turn is cut back to it (methods-core B6).
-      if (seen === 0 || planned.dense || policy.history) setPlan(rows)
+      // A cut cache keeps its plan: the next turn is cut back to it (methods-core B6). One that holds everything plans anew.
+      if (seen === 0 || planned.dense || policy.history || !policy.evicts) setPlan(rows)
       cuts = policy.evicts && !planned.dense && rows > planned.kept
     },
     enter(at) {

@@ -29,7 +29,7 @@ const optional: Partial<Record<MethodName, readonly string[]>> = { sparq: ['rece
 /** Choices of parameters that are words. */
 const choices: Readonly<Record<string, readonly string[]>> = { dense: ['auto', 'never'], pool: ['average', 'maximum'] }
 const variants: Partial<Record<MethodName, readonly string[]>> = {
-  snapkv: ['paper', 'kvpress'], chunkkv: ['paper', 'kvpress'], 'exact-topk': ['paper', 'perQueryHead'], quest: ['paper', 'rocketkv'], sparq: ['paper', 'rocketkv'],
+  snapkv: ['paper', 'kvpress'], streaming: ['paper', 'kvpress'], chunkkv: ['paper', 'kvpress'], 'exact-topk': ['paper', 'perQueryHead'], quest: ['paper', 'rocketkv'], sparq: ['paper', 'rocketkv'],
 }
 
 /** More tokens than any prompt has; numbers beyond it are slips of the hand, and would not fit a program's words. */

@@ -17,7 +17,7 @@ for (const [text, parameters] of [
   ['snapkv,variant=kvpress', { window: 64, kernel: 5, pool: 'average', variant: 'kvpress', dense: 'auto' }],
   ['rocketkv,recent=64,sinks=4', { window: 32, kernel: 63, forcedRecent: 64, forcedSinks: 4, dense: 'auto' }],
   ['hsa,forcedRecent=0', { forcedRecent: 0, forcedSinks: 0, dense: 'auto' }],
-  ['streaming,sinks=0', { sinks: 0, dense: 'auto' }],
+  ['streaming,sinks=0', { sinks: 0, variant: 'paper', dense: 'auto' }],
   ['sparq,recent=12', { recent: 12, variant: 'paper', dense: 'auto' }],
   ['sparq', { variant: 'paper', dense: 'auto' }],
   ['chunkkv,variant=kvpress,kernel=7', { window: 64, chunk: 20, kernel: 7, reuse: 1, variant: 'kvpress', dense: 'auto' }],

@@ -44,6 +44,16 @@ test('dense=never never falls back', () => {
     }
 })
 
+test('a budget must hold the window that always stays', () => {
+  for (const method of ['snapkv', 'chunkkv']) {
+    assert.throws(() => plan(method, 300, 16, 31), (error: Error & { code?: string }) =>
+      error.code === 'usage' && error.message === `${method}: budget must be at least the window of 32 tokens, got 31`)
+    assert.is(plan(method, 300, 16, 32).kept, 32)
+    assert.is(plan(`${method},window=8`, 300, 16, 8).kept, 8)
+  }
+  assert.throws(() => plan('rocketkv', 300, 16, 15), /budget must be a whole number of tokens from 16 on, got 15/)
+})
+
 test('a budget is a whole number from 1 on', () => {
   for (const budget of [0, -1, 2.5, NaN, Infinity])
     for (const method of ['full', 'snapkv', 'rocketkv'])

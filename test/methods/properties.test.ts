@@ -153,7 +153,7 @@ for (const name of every.filter(name => parseMethod(name).evicts && !parseMethod
     const k = await on('wasm')
     let dense = 0
     for (const n of [40, 100, 200, 300])
-      for (const most of [16, 32, 64, 128, 256])
+      for (const most of [32, 48, 64, 128, 256])
         for (const kv of ['f32', 'i16'] as RowType[]) {
           const t = part(given, tokens - n)
           const got = await serve(k, sizes, parseMethod(name), t, { tokens: n, budget: most, kv })
