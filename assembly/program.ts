@@ -1,5 +1,6 @@
 import * as op from './opcodes'
 import { bind, blockCost, setCost } from './registers'
+import { share } from './threads'
 import { embed, embedBlocks } from './embed'
 import { repack, repackBlocks } from './repack'
 import { normalize, normalizeBlocks, quantize, quantizeBlocks, gate, gateBlocks } from './activation'
@@ -57,7 +58,7 @@ function blocks(code: i32, a: usize): i32 {
 }
 
 /** Runs one block. a: the operation's words; scratch: memory of this thread alone. */
-function execute(code: i32, a: usize, block: i32, scratch: usize): void {
+export function execute(code: i32, a: usize, block: i32, scratch: usize): void {
   switch (code) {
     case op.embed: embed(a, block, scratch); break
     case op.repack: repack(a, block, scratch); break
@@ -96,12 +97,18 @@ function execute(code: i32, a: usize, block: i32, scratch: usize): void {
 
 // A program is a row of operations, each | opcode | words in all | operands … |, every part an i32.
 
+/** Thousands of multiply-adds from which handing blocks to other threads pays: about 10 µs. */
+// @ts-ignore: decorator
+@inline
+const WORTH: i32 = 300
+
 /**
- * Walks a program from where its registers stand (assembly/registers.ts) until its end or until about `budget` thousand
- * multiply-adds are done; the registers then say where to go on. Returns 1 at the end, else 0.
+ * Walks a program from where its registers stand (assembly/registers.ts) until its end or until each of the `threads` has done about
+ * `budget` thousand multiply-adds; the registers then say where to go on. Returns 1 at the end, else 0.
  */
-export function run(registers: usize, scratch: usize, budget: i32): i32 {
+export function run(registers: usize, threads: i32, budget: i32): i32 {
   bind(registers)
+  const scratch = load<usize>(registers, 24)
   let pc = load<usize>(registers)
   const end = load<usize>(registers, 4)
   let block = load<i32>(registers, 8)
@@ -110,14 +117,21 @@ export function run(registers: usize, scratch: usize, budget: i32): i32 {
     const a = pc + 8
     const n = blocks(code, a)
     const cost = blockCost()
-    for (; block < n; block++) {
+    while (block < n) {
       if (budget <= 0) {
         store<usize>(registers, pc)
         store<i32>(registers, block, 8)
         return 0
       }
-      execute(code, a, block, scratch)
-      budget -= cost
+      if (ASC_FEATURE_THREADS && threads > 1 && n - block > 1 && <i64>cost * (n - block) >= WORTH) {
+        const many = min(n - block, (budget / cost + 1) * threads)
+        share(registers, pc, block, many)
+        block += many
+        budget -= <i32>min<i64>(<i64>many * cost / threads, i32.MAX_VALUE)
+      } else {
+        execute(code, a, block++, scratch)
+        budget -= cost
+      }
     }
     block = 0
     pc += <usize>load<i32>(pc, 4) << 2

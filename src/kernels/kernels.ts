@@ -13,6 +13,8 @@ export interface Program { readonly words: Tensor; readonly length: number; read
 export interface Kernels extends Operations {
   readonly name: string
   readonly build: string
+  /** Threads that work together. */
+  readonly threads: number
   /** Fresh zeroed memory. Throws with code `memory` where it does not fit. */
   tensor(shape: readonly number[], type: Type): Tensor
   free(...tensors: (Tensor | null | undefined)[]): void
@@ -33,6 +35,8 @@ export interface Kernels extends Operations {
   /** Records, runs once and forgets. */
   once(registers: Registers, body: () => void): Promise<void>
   release(program: Program | null | undefined): void
+  /** Ends the backend's threads; nothing runs after it. */
+  close(): void
   /** Bytes of memory the backend has, and of those in use. */
   memory(): { readonly bytes: number; readonly used: number; readonly peak: number }
 }
@@ -82,9 +86,12 @@ export function createKernels(machine: Machine, limit = 2 ** 32 - 65536): Kernel
   async function walk(program: Program, { tokens, position, row = 0 }: Registers, signal?: AbortSignal): Promise<void> {
     if (program.scratch > scratch.bytes) {
       if (scratch.bytes) arena.give(scratch.address)
-      scratch = { address: take(program.scratch), bytes: program.scratch }
+      const bytes = Math.ceil(program.scratch / 64) * 64
+      scratch = { address: take(bytes * machine.threads), bytes }
     }
     const words = new Uint32Array(machine.buffer(), registers, registerBytes / 4)
+    words[registerWords.scratch] = scratch.address
+    words[registerWords.scratchBytes] = scratch.bytes
     words[registerWords.pc] = program.words.address
     words[registerWords.end] = program.words.address + program.length * 4
     words[registerWords.block] = 0
@@ -92,13 +99,14 @@ export function createKernels(machine: Machine, limit = 2 ** 32 - 65536): Kernel
     words[registerWords.position] = position
     words[registerWords.row] = row
     signal?.throwIfAborted()
-    while (!machine.run(registers, scratch.address, budget)) await breathe(signal)
+    while (!machine.run(registers, budget)) await breathe(signal)
   }
 
   const kernels: Kernels = {
     ...methods,
     name: machine.name,
     build: machine.build,
+    threads: machine.threads,
     tensor(shape, type) {
       const bytes = product(shape) * elementBytes(type)
       if (!Number.isSafeInteger(bytes)) throw new RangeError(`tensor: shape must be whole numbers, got [${shape}]`)
@@ -159,6 +167,7 @@ export function createKernels(machine: Machine, limit = 2 ** 32 - 65536): Kernel
     release(program) {
       if (program) arena.give(program.words.address)
     },
+    close: () => machine.close(),
     memory: () => ({ bytes: arena.size(), used: arena.taken(), peak: Math.max(peak, arena.size()) }),
   }
   return kernels

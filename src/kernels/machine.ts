@@ -17,14 +17,22 @@ export interface Machine {
   opcode(name: OperationName): number
   /**
    * Goes on from where the registers stand (see `registerWords`) until the program's end, then true, or until about
-   * `budget` thousand multiply-adds are done. scratch: memory for the operations' own use.
+   * `budget` thousand multiply-adds are done.
    */
-  run(registers: number, scratch: number, budget: number): boolean
+  run(registers: number, budget: number): boolean
+  /** Threads that walk a program together; each has scratch memory of its own. */
+  readonly threads: number
+  /** Ends the other threads. */
+  close(): void
 }
 
 /** Registers, u32 each: where the program stands, then what the caller sets before a run. */
-export const registerWords = { pc: 0, end: 1, block: 2, tokens: 3, position: 4, row: 5 } as const
-export const registerBytes = 32
+export const registerWords = { pc: 0, end: 1, block: 2, tokens: 3, position: 4, row: 5, scratch: 6, scratchBytes: 7 } as const
+/** The registers proper, and what threads share behind them: assembly/registers.ts. */
+export const registerBytes = 64
+
+/** Where the registers lie: the first whole cache line that is free. */
+export const registersOf = (machine: Pick<Machine, 'start'>): number => Math.ceil(machine.start / 64) * 64
 
 /** The registers T, P and R of `operations`. */
 export interface Registers { readonly tokens: number; readonly position: number; readonly row?: number }

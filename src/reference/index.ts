@@ -52,7 +52,9 @@ function machine(): Machine {
       return true
     },
     opcode: name => names.indexOf(name) + 1,
-    run(registers, _scratch, budget) {
+    threads: 1,
+    close() {},
+    run(registers, budget) {
       const at = registers / 4, state = stateOf(m, registers)
       // One operation a call: plain loops are slow, and the caller wants to breathe.
       for (let left = budget > 0 ? 1 : 0; left && m.u32[at + registerWords.pc]! < m.u32[at + registerWords.end]!; left--)
