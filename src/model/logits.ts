@@ -1,7 +1,10 @@
 import { createLayer, freeLayer, writeTable, type LayerOptions } from '../cache/layer.ts'
 import type { RowType } from '../kernels/index.ts'
-import { createWave, freeWave, type Network, type Precision } from './llama.ts'
-import { logitsOf, prefill, shapeOf, type PrefillProgress } from './prefill.ts'
+import { createWave, freeWave, head, type Network, type Precision, type Stream } from './llama.ts'
+import { prefill, shapeOf, type PrefillProgress } from './prefill.ts'
+
+/** Tokens whose logits are made at once: a product's weights are then read from memory an eighth as often. */
+const batch = 8
 
 interface LogitsOptions {
   readonly ids: readonly number[]
@@ -11,7 +14,7 @@ interface LogitsOptions {
   readonly progress?: PrefillProgress
 }
 
-/** Logits [vocabulary] after the token in place `row` of a text; the next call writes over them. */
+/** Logits [vocabulary] after the token in place `row` of a text. Ascending places are cheapest. */
 export type LogitsAt = (row: number) => Promise<Float32Array>
 
 /**
@@ -19,7 +22,7 @@ export type LogitsAt = (row: number) => Promise<Float32Array>
  * so two readings can be compared token by token, one within the other.
  */
 export async function withLogits<T>(network: Network, { ids, kv, precision, ...watch }: LogitsOptions, use: (at: LogitsAt) => Promise<T>): Promise<T> {
-  const { k, config, weights } = network
+  const { k, config } = network
   const o: LayerOptions = { k, shape: shapeOf(network), kv }
   // One place for the rows of every layer: its host counts stay 0, so each layer begins at the first row.
   const layer = createLayer(o, { rows: Array.from({ length: config.kvHeads }, () => ids.length) })
@@ -34,20 +37,32 @@ export async function withLogits<T>(network: Network, { ids, kv, precision, ...w
         },
         leave: async () => {},
       },
-      async finish(stream) {
-        const wave = createWave(k, config, weights, precision, 1)
-        try {
-          results.push(await use(async row => {
-            await logitsOf(network, wave, stream, row)
-            return k.view(wave.logits) as Float32Array
-          }))
-        } finally {
-          freeWave(k, wave)
-        }
-      },
+      async finish(stream) { results.push(await lend(network, precision, stream, ids.length, use)) },
     })
   } finally {
     freeLayer(o, layer)
   }
   return results[0]!
+}
+
+async function lend<T>(network: Network, precision: Precision, stream: Stream, tokens: number, use: (at: LogitsAt) => Promise<T>): Promise<T> {
+  const { k, config, weights } = network
+  const wave = createWave(k, config, weights, precision, batch)
+  const logits = k.tensor([batch, config.vocabulary], 'f32')
+  const program = k.record(() => head(network, { ...wave, logits }, stream))
+  let first = -batch
+  try {
+    return await use(async row => {
+      if (!(Number.isInteger(row) && row >= 0 && row < tokens)) throw new RangeError(`row must be one of the ${tokens} tokens, got ${row}`)
+      if (row < first || row >= first + batch) {
+        first = row - row % batch
+        await k.run(program, { tokens: Math.min(batch, tokens - first), position: 0, row: first })
+      }
+      return await k.read(logits, (row - first) * config.vocabulary, config.vocabulary) as Float32Array
+    })
+  } finally {
+    k.release(program)
+    freeWave(k, wave)
+    k.free(logits)
+  }
 }
