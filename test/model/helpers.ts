@@ -1,8 +1,11 @@
 import { readFileSync } from 'node:fs'
-import type { Model } from '../../src/load.ts'
 import type { Policy } from '../../src/cache/policy.ts'
-import type { Sequence } from '../../src/model/sequence.ts'
+import { load, type LoadOptions, type Model } from '../../src/load.ts'
 import { full } from '../../src/methods/full.ts'
+import { parseMethod } from '../../src/methods/index.ts'
+import type { Sequence } from '../../src/model/sequence.ts'
+import { random } from '../cases.ts'
+import { randomLlama, type LlamaShape } from '../gguf/write.ts'
 import { agreeing } from '../methods/helpers.ts'
 
 /** A file of test/goldens. */
@@ -41,3 +44,26 @@ export async function run(model: Model, { ids, n, policy = full(), budget = 64, 
     sequence.free()
   }
 }
+
+/** A small random llama in memory; by default three layers, two query heads to a KV head. */
+export const llama = (shape: Partial<LlamaShape> = {}, options: LoadOptions = {}): Promise<Model> => load(randomLlama({
+  layers: 3, heads: 4, kvHeads: 2, headDim: 32, dim: 64, hidden: 96, vocab: 320, context: 4096, type: 'Q8_0', tied: true, seed: 7, ...shape,
+}), options)
+
+/** Seeded ids below 320. */
+export function someIds(n: number, seed = 1): number[] {
+  const next = random(seed)
+  return Array.from({ length: n }, () => Math.floor(next() * 320))
+}
+
+/** Every method with a budget that makes it work, whatever the lengths. */
+export const working: readonly { readonly method: string; readonly budget: number }[] = [
+  { method: 'full', budget: 1 }, { method: 'rocketkv', budget: 64 }, { method: 'rocketkv-mt', budget: 64 }, { method: 'hsa', budget: 64 },
+  { method: 'snapkv', budget: 48 }, { method: 'snapkv,variant=kvpress', budget: 70 }, { method: 'chunkkv', budget: 48 },
+  { method: 'chunkkv,variant=kvpress', budget: 80 }, { method: 'chunkkv,reuse=2', budget: 48 }, { method: 'streaming', budget: 40 },
+  { method: 'quest', budget: 32 }, { method: 'quest,variant=rocketkv', budget: 64 }, { method: 'sparq', budget: 64 },
+  { method: 'sparq,variant=rocketkv', budget: 64 }, { method: 'exact-topk', budget: 32 }, { method: 'exact-topk,variant=perQueryHead', budget: 32 },
+]
+
+/** The policy of a row of `working`. */
+export const policyOf = ({ method }: { method: string }): Policy => parseMethod(method === 'full' ? method : `${method},dense=never`)
