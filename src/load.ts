@@ -7,7 +7,7 @@ import { readConfig, type Config } from './model/config.ts'
 import { generate, type GenerateOptions, type Generator, type Story } from './model/generate.ts'
 import type { Network, Precision } from './model/llama.ts'
 import { shapeOf, type PrefillProgress } from './model/prefill.ts'
-import { encodeWithBos, promptIds, type Prompt } from './model/prompt.ts'
+import { documentIds, promptIds, type Prompt } from './model/prompt.ts'
 import { createReading, type Reading } from './model/reading.ts'
 import { createSequence, type Sequence, type SequenceOptions } from './model/sequence.ts'
 import { findTensors, loadWeights, weightBytes, type LoadProgress } from './model/weights.ts'
@@ -49,14 +49,22 @@ export interface Model {
   encode(prompt: string | Prompt): number[]
   /** Reads a prompt and answers it, text by text. */
   generate(prompt: string | Prompt, options?: GenerateOptions): Story
-  /** Reads a text once, to be asked many times. */
-  read(prompt: Prompt, watch?: { readonly signal?: AbortSignal; readonly progress?: PrefillProgress }): Promise<Reading>
+  /** Reads a document once, to be asked many times. The prompt is what all questions about it share: document, system, raw. */
+  read(prompt: string | Prompt, watch?: Watch): Promise<DocumentReading>
   /** Tokens in, tokens out, in turns. */
   sequence(options: Omit<SequenceOptions, 'kv' | 'precision'>): Sequence
   /** Bytes a prompt of `tokens` holds and peaks at. */
   plan(options: { readonly policy: Policy; readonly tokens: number; readonly answer: number; readonly budget: number }): Footprint
   /** Gives the weights back. */
   free(): void
+}
+
+interface Watch { readonly signal?: AbortSignal | undefined; readonly progress?: PrefillProgress | undefined }
+
+/** A document that was read, with its rendering: questions are text. */
+export interface DocumentReading extends Reading {
+  /** Answers a question about the document. */
+  generate(question: string, options?: GenerateOptions): Story
 }
 
 const mostBytes = 65535 * 65536
@@ -133,11 +141,13 @@ function modelOf({ network, header, tokenizer, kv, precision, limit, name }: Par
     name, config, header, tokenizer, kernels: k, network, kv, precision,
     encode: prompt => promptIds(promptOf(prompt), tokenizer, chat),
     generate: (prompt, options) => generate(generator, promptOf(prompt), options),
-    async read(prompt, watch = {}) {
-      const ids = prompt.ids ? [...prompt.ids] : encodeWithBos(tokenizer, prompt.document ?? prompt.prompt ?? '')
+    async read(given, watch = {}) {
+      const prompt = typeof given === 'string' ? { document: given } : given
+      const ids = documentIds(prompt, tokenizer, chat)
       if (!ids.length) throw fail('usage', 'a document must have at least one token, got none')
       if (ids.length > config.context) throw fail('fit', `a document must fit the context of ${config.context} tokens, got ${ids.length}`)
-      return createReading(network, { ids, kv, precision, ...watch })
+      const reading = await createReading(network, { ids, kv, precision, ...watch })
+      return { ...reading, generate: (question, options) => generate(generator, { ...prompt, prompt: question }, options, reading) }
     },
     sequence: options => createSequence(network, { ...options, kv, precision }),
     plan: ({ policy, ...request }) => footprint({ policy, kv, shape: shapeOf(network), ...request }),

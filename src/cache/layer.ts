@@ -133,6 +133,8 @@ function columns(kv: RowType, headDim: number): { before: number; width: number 
  */
 export function forkLayer(o: LayerOptions, from: LayerCache, room: number, rows = Infinity): LayerCache {
   const { k, shape } = o
+  const shared = Math.max(...from.heads.map(s => s.base ? s.split : 0))
+  if (rows < shared) throw new RangeError(`fork: rows must be at least the ${shared} that are shared already, got ${rows}`)
   const layer: LayerCache = {
     table: k.tensor([shape.kvHeads, segmentWords], 'u32'),
     ring: from.ring && k.tensor(from.ring.shape, 'f32'),
@@ -141,7 +143,6 @@ export function forkLayer(o: LayerOptions, from: LayerCache, room: number, rows 
     heads: from.heads.map(s => {
       const count = Math.min(s.count, rows)
       const split = s.base ? s.split : Math.floor(count / tileRows) * tileRows
-      if (count < split) throw new RangeError(`fork: rows must be at least the ${split} that are shared already, got ${count}`)
       const tailCapacity = wholeTiles(count - split + Math.max(1, room))
       const base = s.base ?? { tensor: s.tail, capacity: s.tailCapacity }
       const fork: Segment = { count, split, base, tail: part(o, tailCapacity), tailCapacity, bounds: null }
@@ -150,6 +151,23 @@ export function forkLayer(o: LayerOptions, from: LayerCache, room: number, rows 
     }),
   }
   if (layer.ring && from.ring) k.copy(layer.ring, 0, from.ring, 0, from.ring.bytes)
+  writeTable(o, layer)
+  return layer
+}
+
+/** A cache of its own with the same rows, bounds and queries. Rows that are shared stay so. */
+export function copyLayer(o: LayerOptions, from: LayerCache): LayerCache {
+  const { k, shape } = o
+  const copy = (t: Tensor): Tensor => {
+    const to = k.tensor(t.shape, t.type)
+    k.copy(to, 0, t, 0, t.bytes)
+    return to
+  }
+  const layer: LayerCache = {
+    table: k.tensor([shape.kvHeads, segmentWords], 'u32'), pageSize: from.pageSize,
+    ring: from.ring && copy(from.ring), sums: from.sums && copy(from.sums),
+    heads: from.heads.map(s => ({ ...s, tail: copy(s.tail), bounds: s.bounds && copy(s.bounds) })),
+  }
   writeTable(o, layer)
   return layer
 }

@@ -10,7 +10,7 @@ const shown = ['full', 'rocketkv', 'rocketkv-mt', 'snapkv,kernel=63', 'snapkv', 
 /** Shortest and longest document: the model was trained for up to 32,768 tokens, question and answer included. */
 const least = 1024, most = 32_000
 /** A document on which full attention answers every question. */
-const goodSeed = 2
+const goodSeed = 8
 const fewest = 12
 
 /** `a,b,kernel=5,c` → `a`, `b,kernel=5`, `c`. */

@@ -55,7 +55,7 @@ export async function trial({ model, policies, budget, tokens, questions, seed, 
   const watch = signal ? { signal } : {}
 
   const started = performance.now()
-  const reading: Reading = await model.read({ ids: sharedIds(model, document.text) }, { ...watch, progress: (done, total) => progress?.('reading', done, total) })
+  const reading: Reading = await model.read(document.text, { ...watch, progress: (done, total) => progress?.('reading', done, total) })
   const prefillTokensPerSecond = reading.ids.length / (performance.now() - started) * 1e3
   const tallies: Tally[] = policies.map(() => ({ right: 0, second: 0, bytes: 0, rows: 0, decoded: 0, decodeMs: 0, dense: false }))
   let peakTokens = 0
@@ -84,12 +84,6 @@ export async function trial({ model, policies, budget, tokens, questions, seed, 
     }
   })
   return { tokens: document.tokens, questions, rows }
-}
-
-/** What every question about the document begins with: its rendered prompt up to where two different questions part. */
-function sharedIds(model: Model, text: string): number[] {
-  const [a, b] = ['A', 'Who'].map(prompt => model.encode({ document: text, prompt })) as [number[], number[]]
-  return a.slice(0, a.findIndex((id, i) => id !== b[i]))
 }
 
 async function answerBoth(model: Model, sequence: Sequence, first: Fact, second: Fact, tally: Tally, signal?: AbortSignal): Promise<void> {

@@ -16,6 +16,8 @@ export interface Kernels extends Operations {
   /** Fresh zeroed memory. Throws with code `memory` where it does not fit. */
   tensor(shape: readonly number[], type: Type): Tensor
   free(...tensors: (Tensor | null | undefined)[]): void
+  /** Grows the memory at once for `bytes` more, where it can. */
+  reserve(bytes: number): void
   /** Copies data into a tensor, from element `at` on. */
   upload(to: Tensor, data: ArrayLike<number> | Data, at?: number): void
   /** Copies bytes between tensors. */
@@ -105,6 +107,7 @@ export function createKernels(machine: Machine, limit = 2 ** 32 - 65536): Kernel
     free(...tensors) {
       for (const t of tensors) if (t) arena.give(t.address)
     },
+    reserve: bytes => arena.reserve(bytes),
     upload(to, data, at = 0) {
       const size = elementBytes(to.type)
       if ((at + data.length) * size > to.bytes)

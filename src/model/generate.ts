@@ -6,6 +6,7 @@ import { stopMatcher, textStream, type Chat, type Tokenizer } from '../tokenizer
 import type { Network, Precision } from './llama.ts'
 import { shapeOf, type PrefillProgress } from './prefill.ts'
 import { promptIds, type Prompt } from './prompt.ts'
+import type { Asked, Reading } from './reading.ts'
 import { samplingOf, type Sampling } from './sample.ts'
 import { createSequence, type Sequence } from './sequence.ts'
 
@@ -83,8 +84,8 @@ export function neededBytes(g: Pick<Generator, 'network' | 'kv'>, policy: Policy
   return peak + tokens * 4 * (dim + rotary + 1) + tile + vocabulary * 4 * 2
 }
 
-/** Reads a prompt and answers it. Nothing runs before the first text is asked for. */
-export function generate(g: Generator, prompt: Prompt, options: GenerateOptions = {}): Story {
+/** Reads a prompt, or what a reading of its beginning lacks, and answers it. Nothing runs before the first text is asked for. */
+export function generate(g: Generator, prompt: Prompt, options: GenerateOptions = {}, reading?: Reading): Story {
   const sampling = samplingOf(options)
   const policy = options.method ?? g.defaultMethod()
   const budget = options.budget ?? defaultBudget
@@ -103,7 +104,9 @@ export function generate(g: Generator, prompt: Prompt, options: GenerateOptions 
     const used = network.k.memory().used, needed = neededBytes(g, policy, budget, ids.length, answer)
     if (used + needed > g.limit)
       throw fail('memory', `memory must stay within ${(g.limit / 1e6).toFixed(0)} MB, got ${(used / 1e6).toFixed(0)} MB of weights and ${(needed / 1e6).toFixed(0)} MB for ${ids.length} prompt tokens under ${policy.name}`)
-    const sequence: Sequence = createSequence(network, { policy, budget, answer, kv: g.kv, precision: g.precision, sampling })
+    network.k.reserve(needed)
+    const settings = { policy, budget, answer, sampling }, watch = { signal: options.signal, progress: options.progress }
+    let sequence: Sequence | undefined, asked: Asked | undefined
     const stream = textStream(tokenizer), stops = stopMatcher(options.stop ?? [])
     const pass = (text: string): string => {
       const out = stops.push(text)
@@ -112,7 +115,13 @@ export function generate(g: Generator, prompt: Prompt, options: GenerateOptions 
     }
     try {
       const started = performance.now()
-      await sequence.prefill(ids, { signal: options.signal, progress: options.progress })
+      if (reading) {
+        asked = await reading.ask(ids, watch)
+        sequence = await asked.answer(settings)
+      } else {
+        sequence = createSequence(network, { ...settings, kv: g.kv, precision: g.precision })
+        await sequence.prefill(ids, watch)
+      }
       logits = await sequence.logits()
       kept = await sequence.kept()
       prefillMs = performance.now() - started
@@ -139,8 +148,9 @@ export function generate(g: Generator, prompt: Prompt, options: GenerateOptions 
       if (!options.signal?.aborted) throw error
       story.stopReason = 'abort'
     } finally {
-      story.ledger = await sequence.ledger()
-      sequence.free()
+      if (sequence) story.ledger = await sequence.ledger()
+      sequence?.free()
+      asked?.free()
     }
     if (stops.matched !== null) return
     const last = pass(stream.flush()), held = stops.flush()

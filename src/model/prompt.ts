@@ -27,6 +27,14 @@ export function encodeWithBos(tokenizer: Tokenizer, text: string): number[] {
   return tokenizer.addBos && tokenizer.bos !== null && ids[0] !== tokenizer.bos ? [tokenizer.bos, ...ids] : ids
 }
 
+/** What all prompts about a document begin with: two that ask different things, up to where they part. */
+export function documentIds(prompt: Prompt, tokenizer: Tokenizer, chat: () => Chat): number[] {
+  if (prompt.ids || prompt.raw) return promptIds(prompt, tokenizer, chat)
+  const [one, other] = ['A', '1'].map(question => promptIds({ ...prompt, prompt: question }, tokenizer, chat)) as [number[], number[]]
+  const parted = one.findIndex((id, i) => id !== other[i])
+  return parted < 0 ? one : one.slice(0, parted)
+}
+
 /** The prompt's ids. chat: the file's template, asked for only where one is needed. */
 export function promptIds(prompt: Prompt, tokenizer: Tokenizer, chat: () => Chat): number[] {
   if (prompt.ids) return [...prompt.ids]

@@ -34,22 +34,35 @@ export interface Sequence {
   ledger(): Promise<Ledger>
   /** Positions that decoding can read: [layers][kvHeads][·], ascending. */
   kept(): Promise<number[][][]>
+  /** A sequence of its own that goes on from here: the same cache, the same draws to come unless it is given another sampling. */
+  fork(sampling?: Sampling): Sequence
   free(): void
 }
 
-export function createSequence(network: Network, { policy, budget, answer, kv, precision, sampling = greedy }: SequenceOptions): Sequence {
+/** Where a fork starts. */
+interface Start { readonly cache: Cache; readonly logits: Tensor; readonly state: Tensor | null; readonly id: Tensor; readonly pending: number | null; readonly recent: readonly number[] }
+
+export function createSequence(network: Network, options: SequenceOptions, start?: Start): Sequence {
+  const { policy, budget, answer, kv, precision, sampling = greedy } = options
   const { k, config, weights } = network
-  const cache: Cache = createCache({ k, shape: shapeOf(network), kv, policy, budget, answer })
+  const cache: Cache = start?.cache ?? createCache({ k, shape: shapeOf(network), kv, policy, budget, answer })
   const wave = createWave(k, config, weights, precision, 1)
   const stream: Stream = createStream(k, config, 1)
   const state = k.tensor([2], 'u32'), history = k.tensor([penaltyWindow], 'u32'), historyCount = k.tensor([1], 'u32')
   k.upload(state, [sampling.seed >>> 0, Math.floor(sampling.seed / 2 ** 32) >>> 0])
-  const recent: number[] = []
+  const recent: number[] = [...start?.recent ?? []]
   let step: Program | null = null
   let draw: Program | null = null
   /** Drawn, but not read yet. */
-  let pending: number | null = null
+  let pending: number | null = start?.pending ?? null
   let broken = false
+
+  if (start) {
+    k.copy(wave.logits, 0, start.logits, 0, start.logits.bytes)
+    k.copy(stream.ids, 0, start.id, 0, 4)
+    if (start.state) k.copy(state, 0, start.state, 0, start.state.bytes)
+    tellHistory()
+  }
 
   function sample(): void {
     k.sample({ out: stream.ids, logits: wave.logits, n: config.vocabulary, history, historyCount, state,
@@ -69,6 +82,10 @@ export function createSequence(network: Network, { policy, budget, answer, kv, p
   function remember(id: number): void {
     recent.push(id)
     if (recent.length > penaltyWindow) recent.shift()
+    tellHistory()
+  }
+
+  function tellHistory(): void {
     if (sampling.repeatPenalty === 1) return
     k.upload(history, recent)
     k.upload(historyCount, [recent.length])
@@ -146,6 +163,11 @@ export function createSequence(network: Network, { policy, budget, answer, kv, p
     },
     ledger: () => cache.ledger(),
     kept: () => cache.kept(),
+    fork(other) {
+      usable()
+      return createSequence(network, { ...options, sampling: other ?? sampling },
+        { cache: cache.fork(), logits: wave.logits, state: other ? null : state, id: stream.ids, pending, recent })
+    },
     free() {
       forget()
       k.release(draw)
