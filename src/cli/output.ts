@@ -34,9 +34,13 @@ export function progressBar(label: string, unit: string, shown: boolean): Bar {
     },
     stop() {
       if (running) bar.stop()
+      running = false
     },
   }
 }
+
+/** A text from a file for a terminal: what would steer it is shown as U+FFFD. */
+export const plain = (text: string): string => text.replace(/[\u0000-\u001f\u007f-\u009f]/g, '\ufffd')
 
 /** Columns aligned: the first to the left, the others to the right. */
 export function table(rows: readonly (readonly string[])[]): string {
