@@ -69,7 +69,7 @@ const endings: Readonly<Record<StopReason, 'eos' | 'length' | 'abort'>> = { eos:
 
 function summary(story: Story, ledger: Ledger, method: string, budget: number): string {
   const { prefillTokensPerSecond: prefill, decodeTokensPerSecond: decode } = story.timings
-  return `${story.promptTokens} tokens read at ${prefill.toFixed(0)}/s, ${story.tokens.length} written at ${decode.toFixed(1)}/s · ${method}${ledger.dense ? ' (dense: full attention serves this prompt better)' : ` budget ${budget}`}`
+  return `${story.promptTokens} tokens read at ${prefill.toFixed(0)}/s, ${story.tokens.length} written${decode ? ` at ${decode.toFixed(1)}/s` : ''} · ${method}${ledger.dense ? ' (dense: full attention serves this prompt better)' : ` budget ${budget}`}`
     + ` · cache ${bytesText(ledger.kvBytes)} of ${bytesText(ledger.kvBytesFull)} under full · ${bytesText(ledger.memoryBytes)} in all`
 }
 
