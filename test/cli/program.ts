@@ -20,6 +20,8 @@ interface Running {
   /** After the text `until` was seen on standard output. */
   until(seen: (out: string) => boolean): Promise<void>
   interrupt(): void
+  /** Closes the reading end of its standard output. */
+  hangUp(): void
   readonly ended: Promise<Ended>
 }
 
@@ -36,6 +38,7 @@ export function start(args: readonly string[], { input = '', env = {} }: { input
   const ended = new Promise<Ended>(done => child.on('close', code => { changed(); done({ code, out, err }) }))
   return {
     ended,
+    hangUp: () => void child.stdout.destroy(),
     interrupt: () => void child.kill('SIGINT'),
     async until(seen) {
       while (!seen(out) && child.exitCode === null) await new Promise<void>(done => changed = done)
