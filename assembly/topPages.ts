@@ -15,7 +15,8 @@ export function topPages(a: usize, block: i32, scratch: usize): void {
   const pageSize = load<i32>(a, 24), stride = load<i32>(a, 28), capacity = load<i32>(a, 48)
   const kvHead = block * load<i32>(a, 20) / load<i32>(a, 16)
   const live = liveOf(segmentOf(load<usize>(a, 12), kvHead))
-  const pages = pagesOf(live, pageSize), tokens = min(load<i32>(a, 32), live)
+  const pages = pagesOf(live, pageSize), first = min(load<i32>(a, 36), live), last = min(load<i32>(a, 40), live - first)
+  let tokens = min(load<i32>(a, 32), live)
   const chosen = scratch + keyBytes(stride)
   const newest = pages - 1, rest = live - newest * pageSize
   makeKeys(load<usize>(a, 8) + (<usize>(block * stride) << 2), scratch, pages)
@@ -27,7 +28,14 @@ export function topPages(a: usize, block: i32, scratch: usize): void {
       writeLargest(scratch, newest, n - 1, 0, chosen)
       store<i32>(chosen + (<usize>(n - 1) << 2), newest)
     }
-  } else if (tokens) {
+  } else {
+    // Pages of forced rows alone stay outside the ranking, so that they take nothing from the budget.
+    const low = first / pageSize, high = last ? max(low, (live - last + pageSize - 1) / pageSize) : pages
+    for (let page = 0; page < low; page++) removeKey(scratch, page)
+    for (let page = high; page < pages; page++) removeKey(scratch, page)
+    tokens = min(tokens, max(0, min(live, high * pageSize) - low * pageSize))
+  }
+  if (!load<i32>(a, 44) && tokens) {
     n = pagesOf(tokens, pageSize)
     let rows = n * pageSize - (isAmong(scratch, pages, newest, n) ? pageSize - rest : 0)
     if (rows < tokens) {
@@ -39,7 +47,6 @@ export function topPages(a: usize, block: i32, scratch: usize): void {
     cutRows = (cutPage == newest ? rest : pageSize) - (rows - tokens)
   }
   const start = load<usize>(a) + (<usize>(block * capacity) << 2)
-  const first = min(load<i32>(a, 36), live), last = min(load<i32>(a, 40), live - first)
   let rows = writeRange(start, 0, first)
   for (let i = 0; i < n; i++) {
     const page = load<i32>(chosen + (<usize>i << 2))

@@ -52,6 +52,7 @@ export function createAttention({ kernels: k, heads, kvHeads, headDim, policy, b
     values: k.tensor([1, kvHeads, headDim], 'f32'), out: k.tensor([1, heads, headDim], 'f32'),
   }
   let cache: Cache | undefined
+  let freed = false
   let prompt: { readonly layer: LayerCache; readonly tokens: number; appended: number } | null = null
   /** The next token: appended, and perhaps attended with this query. */
   let next: { query: Float32Array | null } | null = null
@@ -82,9 +83,11 @@ export function createAttention({ kernels: k, heads, kvHeads, headDim, policy, b
 
   return {
     plan(tokens, answer) {
+      for (const [name, value, least] of [['tokens', tokens, 1], ['answer', answer, 0]] as const)
+        if (!(Number.isInteger(value) && value >= least)) throw new RangeError(`attention: ${name} must be a whole number from ${least} on, got ${value}`)
       if (prompt || next) throw new TypeError('attention: the last prompt or token must be finished first, got one that is not')
       cache ??= createCache({ k, shape, kv, policy, budget, answer })
-      cache.begin(tokens)
+      cache.begin(tokens, answer)
       prompt = { layer: cache.enter(0), tokens, appended: 0 }
       return cache.plan()
     },
@@ -124,8 +127,9 @@ export function createAttention({ kernels: k, heads, kvHeads, headDim, policy, b
       k.free(query)
     },
     async compress() {
-      if (!prompt || prompt.appended !== prompt.tokens)
-        throw new RangeError(`attention: the prompt must have the planned ${prompt?.tokens ?? 0} rows, got ${prompt?.appended ?? 0}`)
+      if (!prompt) throw new TypeError('attention: a prompt must be planned first, got none')
+      if (prompt.appended !== prompt.tokens)
+        throw new RangeError(`attention: the prompt must have the planned ${prompt.tokens} rows, got ${prompt.appended}`)
       prompt = null
       await planned().leave(0)
       await planned().end()
@@ -150,7 +154,8 @@ export function createAttention({ kernels: k, heads, kvHeads, headDim, policy, b
       cache?.free()
       cache = undefined
       prompt = next = null
-      k.free(token.query, token.keys, token.values, token.out)
+      if (!freed) k.free(...Object.values(token))
+      freed = true
     },
   }
 }

@@ -22,8 +22,8 @@ export interface Cache {
   plan(): Planned
   /** Tokens that were appended: the next one's position. */
   seen(): number
-  /** Before `tokens` more are read: plans. */
-  begin(tokens: number): void
+  /** Before `tokens` more are read: plans. answer: expected after them, as before unless given. */
+  begin(tokens: number, answer?: number): void
   /** The rows of a layer that the prefill appends to. */
   enter(index: number): LayerCache
   /** The layer's new rows are all there (and its table advanced): cuts it if the plan says so. */
@@ -55,13 +55,15 @@ interface Start {
   readonly held: (LayerCache | undefined)[]
   readonly active: (LayerCache | undefined)[]
   readonly planned: Planned
+  readonly answer: number
   readonly seen: number
+  readonly asked: number
   readonly steps: number
   readonly afterPrefill: Ledger['afterPrefill']
 }
 
 export function createCache(o: CacheOptions, start?: Start): Cache {
-  const { k, policy, shape, kv, budget, answer } = o
+  const { k, policy, shape, kv, budget } = o
   const cutting = workspace(k), decoding = workspace(k)
   const window = policy.score?.window ?? 0
   const type = rowTypes[kv]
@@ -72,8 +74,10 @@ export function createCache(o: CacheOptions, start?: Start): Cache {
   const active: (LayerCache | undefined)[] = start?.active ?? every.map(() => undefined)
   /** One layer's rows while it is read in; the next layer writes over them. */
   let passing: LayerCache | undefined
+  let answer = start?.answer ?? o.answer
   let planned: Planned = start?.planned ?? planFor({ policy, shape, kv, budget, tokens: 0, answer })
-  let seen = start?.seen ?? 0, steps = start?.steps ?? 0, fresh = 0, peak = 0, cuts = false
+  /** asked: tokens seen when the last prompt is all there. */
+  let seen = start?.seen ?? 0, asked = start?.asked ?? 0, steps = start?.steps ?? 0, fresh = 0, peak = 0, cuts = false
   let state = new Map<string, unknown>()
   let chosen: Rows | null = null
   let afterPrefill = start?.afterPrefill ?? { tokensHeld: 0, kvBytes: 0 }
@@ -81,6 +85,7 @@ export function createCache(o: CacheOptions, start?: Start): Cache {
   const all = (): LayerCache[] => [...held, ...active, passing].filter(layer => layer !== undefined)
   const bytes = (): number => all().reduce((sum, layer) => sum + layerBytes(o, layer), 0)
   const note = (): void => { peak = Math.max(peak, bytes()) }
+  note()
   const readFrom = (index: number): LayerCache => {
     const layer = active[index] ?? held[index]
     if (!layer) throw new TypeError(`layer ${index}: a prompt must be read first, got none`)
@@ -105,7 +110,7 @@ export function createCache(o: CacheOptions, start?: Start): Cache {
   }
 
   function replace(of: (LayerCache | undefined)[], at: number, layer: LayerCache): void {
-    note()
+    peak = Math.max(peak, bytes() + layerBytes(o, layer))
     freeLayer(o, of[at])
     of[at] = layer
   }
@@ -129,12 +134,14 @@ export function createCache(o: CacheOptions, start?: Start): Cache {
     policy, kv,
     plan: () => planned,
     seen: () => seen,
-    begin(tokens) {
+    begin(tokens, expected = answer) {
       fresh = tokens
+      answer = expected
+      asked = seen + tokens
       state = new Map()
       const rows = Math.max(0, ...held.map(layer => layer?.heads[0]?.count ?? 0)) + tokens
-      // A cut cache keeps its plan: the next turn is cut back to it (methods-core B6).
-      if (seen === 0 || planned.dense || policy.history) setPlan(rows)
+      // A cut cache keeps its plan: the next turn is cut back to it (methods-core B6). One that holds everything plans anew.
+      if (seen === 0 || planned.dense || policy.history || !policy.evicts) setPlan(rows)
       cuts = policy.evicts && !planned.dense && rows > planned.kept
     },
     enter(at) {
@@ -153,14 +160,20 @@ export function createCache(o: CacheOptions, start?: Start): Cache {
       const source = held[at] ?? passing!
       advanced(source, fresh)
       if (at === 0) seen += fresh
-      if (!cuts) await index(source)
-      else if (policy.history) replace(active, at, await cut(at, source))
-      else replace(held, at, await cut(at, source))
+      if (!cuts) {
+        freeLayer(o, active[at])
+        active[at] = undefined
+        await index(source)
+      } else if (policy.history) {
+        // A turn that fitted read the history itself; from here on its page bounds serve nobody.
+        ensureIndex(o, source, 0, false)
+        replace(active, at, await cut(at, source))
+      } else replace(held, at, await cut(at, source))
       note()
     },
     end: finish,
     async adopt(layers) {
-      fresh = seen = layers[0]!.heads[0]!.count
+      fresh = asked = seen = layers[0]!.heads[0]!.count
       state = new Map()
       setPlan(seen)
       cuts = policy.evicts && !planned.dense && seen > planned.kept
@@ -225,7 +238,7 @@ export function createCache(o: CacheOptions, start?: Start): Cache {
       const last = held[shape.layers - 1] ? readFrom(shape.layers - 1).heads.map(s => s.count) : [0]
       const read = chosen ? Array.from(await k.read(chosen.counts, 0, chosen.sets)) : last
       return {
-        tokensSeen: seen, tokensHeld: tokensHeld(), kvBytes: bytes(), kvBytesFull: heldBytes(shape, kv, planned.tokens + answer, 0),
+        tokensSeen: seen, tokensHeld: tokensHeld(), kvBytes: bytes(), kvBytesFull: heldBytes(shape, kv, Math.max(asked + answer, seen), 0),
         kvBytesPeak: peak, rowsReadPerStep: read.reduce((a, b) => a + b, 0) / read.length,
         memoryBytes, memoryBytesPeak, afterPrefill, dense: planned.dense,
       }
@@ -240,7 +253,7 @@ export function createCache(o: CacheOptions, start?: Start): Cache {
     fork() {
       if (passing) throw new TypeError('fork: the prompt must have been read, got one that is being read')
       const copies = (of: (LayerCache | undefined)[]): (LayerCache | undefined)[] => of.map(layer => layer && copyLayer(o, layer))
-      return createCache(o, { held: copies(held), active: copies(active), planned, seen, steps, afterPrefill })
+      return createCache(o, { held: copies(held), active: copies(active), planned, answer, seen, asked, steps, afterPrefill })
     },
     free() {
       for (const layer of all()) freeLayer(o, layer)

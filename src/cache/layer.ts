@@ -133,6 +133,8 @@ function columns(kv: RowType, headDim: number): { before: number; width: number 
  */
 export function forkLayer(o: LayerOptions, from: LayerCache, room: number, rows = Infinity): LayerCache {
   const { k, shape } = o
+  const shared = Math.max(...from.heads.map(s => s.base ? s.split : 0))
+  if (rows < shared) throw new RangeError(`fork: rows must be at least the ${shared} that are shared already, got ${rows}`)
   const layer: LayerCache = {
     table: k.tensor([shape.kvHeads, segmentWords], 'u32'),
     ring: from.ring && k.tensor(from.ring.shape, 'f32'),
@@ -141,7 +143,6 @@ export function forkLayer(o: LayerOptions, from: LayerCache, room: number, rows 
     heads: from.heads.map(s => {
       const count = Math.min(s.count, rows)
       const split = s.base ? s.split : Math.floor(count / tileRows) * tileRows
-      if (count < split) throw new RangeError(`fork: rows must be at least the ${split} that are shared already, got ${count}`)
       const tailCapacity = wholeTiles(count - split + Math.max(1, room))
       const base = s.base ?? { tensor: s.tail, capacity: s.tailCapacity }
       const fork: Segment = { count, split, base, tail: part(o, tailCapacity), tailCapacity, bounds: null }

@@ -2,9 +2,9 @@
 export interface Ledger {
   readonly tokensSeen: number
   readonly tokensHeld: number
-  /** Keys, values, scales, positions and page bounds, as allocated. */
+  /** Keys, values, scales, positions, page bounds and sums of values, as allocated. */
   readonly kvBytes: number
-  /** The same prompt and answer under `full`. */
+  /** The same prompts and answers under `full`. */
   readonly kvBytesFull: number
   /** The most at any time, the layer that is being read in included. */
   readonly kvBytesPeak: number

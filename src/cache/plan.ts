@@ -14,11 +14,11 @@ export interface Planned extends Plan {
 /** Longest answer that the planner counts on; longer ones grow the cache. */
 export const expectedAnswer = (maxTokens: number): number => Math.min(maxTokens, 256)
 
-/** Bytes of the rows (and page bounds) that one sequence holds when each KV head holds `rows`. */
-export function heldBytes(shape: Shape, kv: RowType, rows: number, pageSize: number): number {
+/** Bytes of the rows (and page bounds, and sums of values) that one sequence holds when each KV head holds `rows`. */
+export function heldBytes(shape: Shape, kv: RowType, rows: number, pageSize: number, sums = false): number {
   const room = wholeTiles(rows)
   const bounds = pageSize ? boundBytes(kv, shape.headDim, pageSize, Math.ceil(room / pageSize)) : 0
-  return shape.layers * shape.kvHeads * (room * rowBytes(kv, shape.headDim) + bounds)
+  return shape.layers * shape.kvHeads * (room * rowBytes(kv, shape.headDim) + bounds + (sums ? 4 * shape.headDim : 0))
 }
 
 interface Wanted extends Request { readonly policy: Policy; readonly kv: RowType }
@@ -35,7 +35,7 @@ export function planFor({ policy, kv, ...request }: Wanted): Planned {
   const plan = policy.plan(request)
   if (plan.read >= tokens + answer) return dense(`it would read every one of ${tokens} + ${answer} rows`)
   if (policy.evicts && !policy.history) {
-    const own = heldBytes(shape, kv, Math.min(plan.kept, tokens) + plan.reserve, plan.pageSize), full = heldBytes(shape, kv, tokens + answer, 0)
+    const own = heldBytes(shape, kv, Math.min(plan.kept, tokens) + plan.reserve, plan.pageSize, policy.decode.sums), full = heldBytes(shape, kv, tokens + answer, 0)
     if (own > full) return dense(`it would hold ${own} bytes, more than the full cache's ${full}`)
   }
   return { ...plan, ...base, dense: false, reason: '' }
@@ -51,12 +51,16 @@ export function footprint(wanted: Wanted): Footprint {
   const planned = planFor(wanted)
   const full = heldBytes(shape, kv, tokens + answer, 0)
   const cuts = policy.evicts && !planned.dense && planned.kept < tokens
-  const own = (): number => heldBytes(shape, kv, Math.min(planned.kept, tokens) + planned.reserve, planned.pageSize)
+  const { sums } = policy.decode
+  const own = (): number => heldBytes(shape, kv, Math.min(planned.kept, tokens) + planned.reserve, planned.pageSize, sums)
+  // A cut while decoding makes the layer anew beside the old one.
+  const again = policy.evicts && !planned.dense && tokens + answer > planned.kept && Array.from({ length: answer }, (_, i) => i + 1).some(policy.when)
+    ? own() / shape.layers : 0
   if (!cuts) {
-    const held = planned.dense ? full : heldBytes(shape, kv, tokens + answer, planned.pageSize)
-    return { method: policy.name, held, peak: held, full, planned }
+    const held = planned.dense ? full : heldBytes(shape, kv, tokens + answer, planned.pageSize, sums)
+    return { method: policy.name, held, peak: again ? Math.max(held, own()) + again : held, full, planned }
   }
   if (policy.history) return { method: policy.name, held: full + own(), peak: full + own(), full, planned }
   const passing = heldBytes({ ...shape, layers: 1 }, kv, tokens, 0)
-  return { method: policy.name, held: own(), peak: own() + passing, full, planned }
+  return { method: policy.name, held: own(), peak: own() + Math.max(passing, again), full, planned }
 }

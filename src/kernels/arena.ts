@@ -3,6 +3,8 @@ import type { Machine } from './machine.ts'
 /** Whole cache lines, so that no two tensors share one. */
 const alignment = 64
 const align = (bytes: number): number => Math.ceil(bytes / alignment) * alignment
+/** Grown beyond what is asked for. */
+const step = 1 << 20
 const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`
 
 /** Planned memory: places that can be given back. */
@@ -10,6 +12,8 @@ export interface Arena {
   /** The address of `bytes` fresh bytes, zeroed. Throws with code `memory` where they do not fit. */
   take(bytes: number): number
   give(address: number): void
+  /** Grows the memory at once for `bytes` more, where it can: growing bit by bit makes engines collect garbage each time. */
+  reserve(bytes: number): void
   /** Bytes of the memory, taken or not. */
   size(): number
   /** Bytes taken now. */
@@ -22,6 +26,8 @@ export function createArena(machine: Machine, limit: number): Arena {
   const sizes = new Map<number, number>()
   let end = align(machine.start)
   let taken = 0
+  /** From here on no byte was ever taken: they are zero as they came. */
+  let untouched = end
 
   function refuse(bytes: number, wanted: number): never {
     throw Object.assign(new RangeError(
@@ -58,10 +64,12 @@ export function createArena(machine: Machine, limit: number): Arena {
         if (!place.bytes) free.splice(i, 1)
       } else {
         if (end + want > limit) refuse(want, end + want)
-        if (machine.buffer().byteLength < end + want && !machine.grow(end + want)) refuse(want, end + want)
+        if (machine.buffer().byteLength < end + want && !machine.grow(Math.min(limit, end + want + step)) && !machine.grow(end + want)) refuse(want, end + want)
         end += want
       }
-      new Uint8Array(machine.buffer(), address, want).fill(0)
+      const used = Math.min(want, untouched - address)
+      if (used > 0) new Uint8Array(machine.buffer(), address, used).fill(0)
+      untouched = Math.max(untouched, address + want)
       sizes.set(address, want)
       taken += want
       return address
@@ -72,6 +80,10 @@ export function createArena(machine: Machine, limit: number): Arena {
       sizes.delete(address)
       taken -= bytes
       release(address, bytes)
+    },
+    reserve(bytes) {
+      const wanted = Math.min(limit, end + align(bytes))
+      if (machine.buffer().byteLength < wanted) machine.grow(wanted)
     },
     size: () => machine.buffer().byteLength,
     taken: () => taken,

@@ -16,6 +16,8 @@ export interface Kernels extends Operations {
   /** Fresh zeroed memory. Throws with code `memory` where it does not fit. */
   tensor(shape: readonly number[], type: Type): Tensor
   free(...tensors: (Tensor | null | undefined)[]): void
+  /** Grows the memory at once for `bytes` more, where it can. */
+  reserve(bytes: number): void
   /** Copies data into a tensor, from element `at` on. */
   upload(to: Tensor, data: ArrayLike<number> | Data, at?: number): void
   /** Copies bytes between tensors. */
@@ -78,6 +80,8 @@ export function createKernels(machine: Machine, limit = 2 ** 32 - 65536): Kernel
   }
 
   async function walk(program: Program, { tokens, position, row = 0 }: Registers, signal?: AbortSignal): Promise<void> {
+    // Programs that end within their first piece of work, as many a decode step, let the event loop turn here.
+    await breathe(signal)
     if (program.scratch > scratch.bytes) {
       if (scratch.bytes) arena.give(scratch.address)
       scratch = { address: take(program.scratch), bytes: program.scratch }
@@ -105,6 +109,7 @@ export function createKernels(machine: Machine, limit = 2 ** 32 - 65536): Kernel
     free(...tensors) {
       for (const t of tensors) if (t) arena.give(t.address)
     },
+    reserve: bytes => arena.reserve(bytes),
     upload(to, data, at = 0) {
       const size = elementBytes(to.type)
       if ((at + data.length) * size > to.bytes)

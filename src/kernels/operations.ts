@@ -104,8 +104,8 @@ export const operations = {
   pageWeights: { out: 't', scores: 't', temperature: 'o', segments: 't', heads: 'i', kvHeads: 'i', pageSize: 'i', stride: 'i' },
   /**
    * rows [sets, capacity] u32 ascending, counts [sets]: tokens of the best pages by weights [sets, stride] (ties: the earlier
-   * page) until `tokens` are taken, the last page cut to its first rows; besides them those of the `first` first and `last` newest rows
-   * that are not among them. sets is kvHeads or heads. capacity is at least tokens + first + last, and pageSize with newest.
+   * page) until `tokens` are taken, the last page cut to its first rows; besides them the `first` first and `last` newest rows, whose
+   * pages take nothing of `tokens` where they hold no other rows. sets is kvHeads or heads. capacity is at least tokens + first + last, and pageSize with newest.
    * newest 1: whole pages, floor(tokens / pageSize) of them but at least one, the page of the newest row always among them; all where tokens
    * are as many as the live rows.
    */

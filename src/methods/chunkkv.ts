@@ -1,6 +1,7 @@
 import { compose } from '../cache/compose.ts'
 import type { Policy } from '../cache/policy.ts'
 import { averagePool, chunks, named, reuse as reused, sharedHeads, topChunks, topTokens, windowAttention, windowOnTop } from '../cache/stages/index.ts'
+import { windowBudget } from './windowBudget.ts'
 
 export interface ChunkkvOptions { window?: number; chunk?: number; kernel?: number; reuse?: number; variant?: 'paper' | 'kvpress'; dense?: Policy['dense'] }
 
@@ -16,9 +17,9 @@ export function chunkkv({ variant = 'paper', window = variant === 'kvpress' ? 64
     name: 'chunkkv',
     paper: 'arXiv:2502.00299',
     parameters: { window, chunk, ...kvpress ? { kernel } : {}, reuse, variant, dense }, dense,
-    plan: ({ tokens, answer, budget }) => ({
-      kept: kvpress ? Math.min(tokens, keptChunks(tokens, budget, chunk) * chunk) : Math.min(tokens, Math.max(budget, window)),
-      read: budget + answer, pageSize: 0, channels: 0, reserve: answer,
+    plan: request => ({
+      kept: kvpress ? Math.min(request.tokens, keptChunks(request.tokens, request.budget, chunk) * chunk) : windowBudget('chunkkv', request, window),
+      read: request.budget + request.answer, pageSize: 0, channels: 0, reserve: request.answer,
     }),
     score: windowAttention(window),
     pool: kvpress ? named(`${pool.name}, mean of chunk (${chunk})`, (k, scores, layer) => shared(k, windowOnTop(k, pool(k, scores, layer), layer), layer)) : chunks(chunk, 'sum'),

@@ -29,8 +29,11 @@ const optional: Partial<Record<MethodName, readonly string[]>> = { sparq: ['rece
 /** Choices of parameters that are words. */
 const choices: Readonly<Record<string, readonly string[]>> = { dense: ['auto', 'never'], pool: ['average', 'maximum'] }
 const variants: Partial<Record<MethodName, readonly string[]>> = {
-  snapkv: ['paper', 'kvpress'], chunkkv: ['paper', 'kvpress'], 'exact-topk': ['paper', 'perQueryHead'], quest: ['paper', 'rocketkv'], sparq: ['paper', 'rocketkv'],
+  snapkv: ['paper', 'kvpress'], streaming: ['paper', 'kvpress'], chunkkv: ['paper', 'kvpress'], 'exact-topk': ['paper', 'perQueryHead'], quest: ['paper', 'rocketkv'], sparq: ['paper', 'rocketkv'],
 }
+
+/** More tokens than any prompt has; numbers beyond it are slips of the hand, and would not fit a program's words. */
+const mostTokens = 2 ** 20
 
 function parameter(method: MethodName, defaults: Policy['parameters'], key: string, value: string): [string, number | string] {
   const known = [...Object.keys(defaults), ...optional[method] ?? []]
@@ -43,6 +46,7 @@ function parameter(method: MethodName, defaults: Policy['parameters'], key: stri
   }
   const least = name === 'sinks' || name.startsWith('forced') || name === 'recent' ? 0 : 1
   if (!/^\d+$/.test(value) || Number(value) < least) throw usage(`${method}: ${key} must be a whole number from ${least} on, got ${value || 'nothing'}`)
+  if (Number(value) > mostTokens) throw usage(`${method}: ${key} must be at most ${mostTokens}, got ${value}`)
   return [name, Number(value)]
 }
 
@@ -57,5 +61,10 @@ export function parseMethod(text: string): Policy {
     if (at < 1) throw usage(`${method}: parameters must read key=value, got ${pair || 'nothing'}`)
     return parameter(method, make({}).parameters, pair.slice(0, at), pair.slice(at + 1))
   }))
-  return make(given)
+  try {
+    return make(given)
+  } catch (error) {
+    // What a method refuses here was written by the user.
+    throw Object.assign(error as Error, { code: 'usage' })
+  }
 }

@@ -1,6 +1,7 @@
 import { compose } from '../cache/compose.ts'
 import type { Policy } from '../cache/policy.ts'
 import { averagePool, maximumPool, topTokens, windowAttention } from '../cache/stages/index.ts'
+import { windowBudget } from './windowBudget.ts'
 
 export interface SnapkvOptions { window?: number; kernel?: number; pool?: 'maximum' | 'average'; variant?: 'paper' | 'kvpress'; dense?: Policy['dense'] }
 
@@ -14,8 +15,8 @@ export function snapkv({ variant = 'paper', window = variant === 'kvpress' ? 64 
     name: 'snapkv',
     paper: 'arXiv:2404.14469',
     parameters: { window, kernel, pool, variant, dense }, dense,
-    plan: ({ tokens, answer, budget }) =>
-      ({ kept: Math.max(1, Math.min(tokens, Math.max(budget, window))), read: budget + answer, pageSize: 0, channels: 0, reserve: answer }),
+    plan: request => ({ kept: windowBudget('snapkv', request, variant === 'kvpress' ? 1 : window), read: request.budget + request.answer,
+      pageSize: 0, channels: 0, reserve: request.answer }),
     score: windowAttention(window),
     pool: pool === 'average' ? averagePool(kernel) : maximumPool(kernel),
     select: topTokens(),

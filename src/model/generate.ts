@@ -119,6 +119,7 @@ export function generate(g: Generator, prompt: Prompt, options: GenerateOptions 
     const used = network.k.memory().used, needed = neededBytes(g, policy, budget, ids.length, answer)
     if (used + needed > g.limit)
       throw fail('memory', `memory must stay within ${(g.limit / 1e6).toFixed(0)} MB, got ${(used / 1e6).toFixed(0)} MB of weights and ${(needed / 1e6).toFixed(0)} MB for ${ids.length} prompt tokens under ${policy.name}`)
+    network.k.reserve(needed)
     const settings = { policy, budget, answer, sampling }, watch = { signal: options.signal, progress: options.progress }
     let sequence: Sequence | undefined, asked: Asked | undefined
     const stream = textStream(tokenizer), stops = stopMatcher(options.stop ?? [])

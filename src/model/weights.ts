@@ -31,6 +31,8 @@ export type LoadProgress = (loadedBytes: number, totalBytes: number) => void
 
 /** Most bytes of the file that wait for packing at a time. */
 const slabBytes = 4 << 20
+/** What a tensor's place may take beyond its bytes. */
+const alignmentBytes = 64
 
 interface Shapes { readonly [name: string]: readonly number[] }
 
@@ -78,6 +80,7 @@ export async function loadWeights(k: Kernels, source: ByteSource, header: Header
   const tensors = findTensors(header, config)
   const total = [...tensors.values()].reduce((sum, tensor) => sum + tensor.bytes, 0)
   let loaded = 0
+  k.reserve(weightBytes(tensors) + slabBytes + alignmentBytes * tensors.size)
   const staging = k.tensor([slabBytes], 'u8')
 
   async function read(at: number, bytes: number, into: Uint8Array): Promise<void> {

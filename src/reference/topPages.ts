@@ -12,9 +12,10 @@ function topPages(m: Memory, a: Words<'topPages'>, state: State): void {
     const pages = Math.ceil(live / a.pageSize)
     const rowsOf = (page: number): number[] => range(page * a.pageSize, Math.min(live, (page + 1) * a.pageSize))
     const weights = m.f32.slice(a.weights / 4 + s * a.stride, a.weights / 4 + s * a.stride + pages)
-    const forced = [...range(0, Math.min(a.first, live)), ...range(Math.max(0, live - a.last), live)]
+    const first = Math.min(a.first, live), last = Math.min(a.last, live - first)
+    const forced = new Set([...range(0, first), ...range(live - last, live)])
     let chosen: number[]
-    if (!a.newest) chosen = ranking(weights).flatMap(rowsOf).slice(0, a.tokens)
+    if (!a.newest) chosen = ranking(weights).map(rowsOf).filter(rows => !rows.every(row => forced.has(row))).flat().slice(0, a.tokens)
     else if (a.tokens >= live) chosen = range(0, live)
     else {
       const others = Math.max(1, Math.floor(a.tokens / a.pageSize)) - 1

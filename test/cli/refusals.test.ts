@@ -52,7 +52,7 @@ for (const [args, said] of [
   [['--frobnicate'], /run: flag must be one of --model, .*, got --frobnicate/],
   [['-x'], /got -x/],
   [['--raw=yes'], /--raw must stand alone, got yes/],
-  [['--system'], /--system must have a value, got/],
+  [['--system', '--raw'], /--system must have a value, got --raw/],
   [['word'], /run takes flags only, got word/],
   [['--document', '/no/such/file'], /\/no\/such\/file must be a text that can be read, got no such file/],
   [['--document', '.'], /\. must be a text that can be read, got a folder/],

@@ -4,12 +4,12 @@ import { load } from '../../src/load.ts'
 import { methods } from '../../src/methods/index.ts'
 import type { Policy } from '../../src/cache/policy.ts'
 import type { Sequence } from '../../src/model/sequence.ts'
-import { makeDocument, makeQuestions } from '../../src/demo/corpus.ts'
+import { makeDocument, makeQuestions, type Fact } from '../../src/demo/corpus.ts'
 import { tiny } from '../models.ts'
 
 const model = await load(tiny)
 const document = makeDocument({ tokens: 1500, seed: 3, facts: 40, count: text => model.tokenizer.encode(text).length })
-const [one, two] = makeQuestions(document, 2, 1) as [{ question: string; answer: string }, { question: string; answer: string }]
+const [one, two] = makeQuestions(document, 2, 1) as unknown as [Fact, Fact]
 
 async function draw(sequence: Sequence, n: number): Promise<number[]> {
   const ids: number[] = []
