@@ -63,7 +63,7 @@ export interface Layer {
 /** Compress while decoding? `step` tokens have been decoded; 0 is the end of prefill, where the prompt is always cut. */
 export type When = (step: number) => boolean
 /** What each row before the observation window is worth. */
-export interface Score { readonly window: number; record(k: Kernels, layer: Layer): Scores }
+export interface Score { readonly name: string; readonly window: number; record(k: Kernels, layer: Layer): Scores }
 /** Smooths or groups scores. */
 export type Pool = (k: Kernels, scores: Scores, layer: Layer) => Scores
 /** Rows that each KV head keeps; their mean over heads and layers is plan.kept. */
@@ -72,6 +72,7 @@ export type Allocate = (layer: Layer) => number[]
 export type Select = (k: Kernels, scores: Scores | null, counts: readonly number[], layer: Layer) => Rows
 /** Which held rows one decode step reads: null for all. query [heads, headDim] f32. */
 export interface DecodeSelect {
+  readonly name: string
   /** Keeps the sum of all values (SparQ). */
   readonly sums: boolean
   record(k: Kernels, query: Tensor, layer: Layer): Rows | null

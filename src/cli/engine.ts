@@ -1,27 +1,40 @@
 import { load, type LoadOptions, type Model } from '../load.ts'
 import { parseMethod } from '../methods/index.ts'
 import type { Policy } from '../cache/policy.ts'
-import { builds } from '../wasm/index.ts'
+import { builds, type Build } from '../wasm/index.ts'
 import { modelSource } from './files.ts'
-import { progressBar } from './output.ts'
-import { usageError, type Input } from './options.ts'
+import { progressBar, say } from './output.ts'
+import { failure, kvOf, usageError, type Input } from './options.ts'
 
-/** Loads what `--model` names, as the engine's flags say, with a progress bar. */
-export async function loadModel(input: Input): Promise<{ readonly model: Model; readonly loadMs: number }> {
-  const bar = progressBar('loading', 'MB', !input.on('quiet') && !input.on('json'))
-  const started = performance.now()
+/** Builds that have a name and come later: asking for one is no typing mistake. */
+const laterBuilds = ['relaxed'] as const
+
+function buildOf(input: Input): Build | undefined {
+  const build = input.word('build', [...builds, ...laterBuilds])
+  if (build === 'relaxed') throw failure('backend', `--build must be ${builds.join(' or ')} in this version, got ${build}`)
+  return build
+}
+
+/** The engine's flags, checked before any file is opened. */
+export function engineOf(input: Input): LoadOptions {
   const backend = input.word('backend', ['auto', 'wasm', 'webgpu', 'reference'] as const)
-  const build = input.word('build', builds)
-  const kv = input.text('kv')
-  if (kv !== undefined && kv !== 'f32' && kv !== 'i16') throw usageError(`--kv must be f32 or i16 in this version, got ${kv}`)
+  const build = buildOf(input), kv = kvOf(input)
   const precision = input.word('precision', ['fast', 'exact'] as const)
   const threads = input.whole('threads', 1)
-  const options: LoadOptions = {
-    signal: input.signal, progress: (done, total) => bar.update(done / 1e6, total / 1e6),
-    ...backend ? { backend } : {}, ...build ? { build } : {}, ...kv ? { kv } : {}, ...precision ? { precision } : {}, ...threads ? { threads } : {},
-  }
+  if (backend === 'webgpu') throw failure('backend', '--backend must be auto, wasm or reference in this version, got webgpu')
+  if (build !== undefined && backend === 'reference') throw usageError(`--build must go with the wasm backend, got --backend ${backend}`)
+  if (precision === 'exact' && kv === 'i16') throw usageError('--kv must be f32 where --precision is exact, got i16')
+  if (threads !== undefined && threads > 1 && !input.on('quiet')) say(`--threads ${threads}: this version runs one thread`)
+  return { ...backend ? { backend } : {}, ...build ? { build } : {}, ...kv ? { kv } : {}, ...precision ? { precision } : {}, ...threads ? { threads } : {} }
+}
+
+/** Loads what `--model` names, as the engine's flags say, with a progress bar. */
+export async function loadModel(input: Input, options = engineOf(input)): Promise<{ readonly model: Model; readonly loadMs: number }> {
+  const source = modelSource(input.text('model'))
+  const bar = progressBar('loading', 'MB', !input.on('quiet'))
+  const started = performance.now()
   try {
-    const model = await load(modelSource(input.text('model')), options)
+    const model = await load(source, { ...options, signal: input.signal, progress: (done, total) => bar.update(done / 1e6, total / 1e6) })
     return { model, loadMs: performance.now() - started }
   } finally {
     bar.stop()

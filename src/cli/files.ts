@@ -1,44 +1,86 @@
-import { readFile } from 'node:fs/promises'
+import { isUtf8 } from 'node:buffer'
+import { createReadStream } from 'node:fs'
+import { addAbortSignal } from 'node:stream'
 import { fileURLToPath } from 'node:url'
-import { usageError } from './options.ts'
+import { say } from './output.ts'
+import { failure, usageError, type Input } from './options.ts'
 
 /** The embedded model, beside the package's code. */
 const embedded = new URL('../../models/tiny-retrieval.gguf', import.meta.url)
 
+/** Longest text that is read: 256 MiB is some 60 million tokens, more than any context; a pipe may have no end. */
+const textBytesMax = 2 ** 28
+
+/** Where `hf:owner/repo/file` lies; HF_ENDPOINT names a mirror, as for other programs. */
+function hubUrl(name: string): URL {
+  const [owner, repo, ...path] = name.slice('hf:'.length).split('/')
+  if (!owner || !repo || !path.length || path.includes('')) throw usageError(`--model must be hf:owner/repo/file.gguf, got ${name}`)
+  const parts = [owner, repo, 'resolve', 'main', ...path].map(encodeURIComponent)
+  return new URL(`${(process.env['HF_ENDPOINT'] || 'https://huggingface.co').replace(/\/+$/, '')}/${parts.join('/')}`)
+}
+
 /** What `--model` names. */
 export function modelSource(name = 'demo'): string | URL {
   if (name === 'demo') return fileURLToPath(embedded)
-  if (name.startsWith('hf:')) throw usageError(`--model must be a path, a URL or demo in this version, got ${name}`)
-  return /^https?:\/\//.test(name) ? new URL(name) : name
+  if (name === '') throw usageError('--model must be a path, a URL, hf:owner/repo/file.gguf or demo, got nothing')
+  if (name.startsWith('hf:')) return hubUrl(name)
+  return isUrl(name) ? url(name) : name
 }
 
-async function standardInput(): Promise<string> {
-  const parts: Uint8Array[] = []
-  for await (const part of process.stdin) parts.push(typeof part === 'string' ? new TextEncoder().encode(part) : part)
-  return Buffer.concat(parts).toString('utf8')
+const isUrl = (name: string): boolean => /^https?:\/\//.test(name)
+
+function url(name: string): URL {
+  if (!URL.canParse(name)) throw usageError(`a URL must be whole, got ${name}`)
+  return new URL(name)
+}
+
+async function* remote(name: string, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+  const answer = await fetch(url(name), { signal })
+  if (!answer.ok) throw new Error(`HTTP status ${answer.status}`)
+  if (answer.body) yield* answer.body as AsyncIterable<Uint8Array>
+}
+
+function pieces(name: string, signal: AbortSignal): AsyncIterable<Uint8Array> {
+  if (name === '-') return addAbortSignal(signal, process.stdin)
+  return isUrl(name) ? remote(name, signal) : createReadStream(name, { signal })
+}
+
+const reasons: Readonly<Record<string, string>> = { ENOENT: 'no such file', EISDIR: 'a folder', EACCES: 'no permission', ECONNREFUSED: 'no server there', ENOTFOUND: 'no such host' }
+
+/** An error of the platform in few words. */
+export function reason(error: unknown): string {
+  const { code, message, cause } = error as NodeJS.ErrnoException & { cause?: NodeJS.ErrnoException }
+  const known = code ?? cause?.code
+  return known === undefined ? message : reasons[known] ?? known
 }
 
 /** A text from a path, from `-` (standard input) or from a URL, as it stands. Throws with code `usage` where it cannot be read. */
-export async function readText(name: string, signal: AbortSignal): Promise<string> {
-  if (name === '-') return standardInput()
+export async function readText(name: string, input: Input): Promise<string> {
+  const parts: Uint8Array[] = []
+  const shown = name === '-' ? 'standard input' : name
+  let bytes = 0
   try {
-    if (!/^https?:\/\//.test(name)) return await readFile(name, { encoding: 'utf8', signal })
-    const answer = await fetch(name, { signal })
-    if (!answer.ok) throw new Error(`HTTP status ${answer.status}`)
-    return await answer.text()
+    for await (const part of pieces(name, input.signal)) {
+      bytes += part.length
+      if (bytes > textBytesMax) throw failure('fit', `${shown} must have at most ${textBytesMax} bytes, got more than ${bytes}`)
+      parts.push(part)
+    }
   } catch (error) {
-    signal.throwIfAborted()
-    const { code, message } = error as NodeJS.ErrnoException
-    throw usageError(`${name} must be a text that can be read, got ${code === 'ENOENT' ? 'no such file' : code === 'EISDIR' ? 'a folder' : message}`)
+    input.signal.throwIfAborted()
+    if ((error as { code?: string }).code === 'fit') throw error
+    throw usageError(`${shown || 'a document'} must be a text that can be read, got ${reason(error)}`)
   }
+  const all = Buffer.concat(parts)
+  if (!input.on('quiet') && !isUtf8(all)) say(`${shown} is not all UTF-8: what is not reads as U+FFFD`)
+  return all.toString('utf8')
 }
 
 /** A JSON file that holds an array. */
-export async function readArray(name: string, signal: AbortSignal): Promise<unknown[]> {
-  const text = await readText(name, signal)
+export async function readArray(name: string, input: Input): Promise<unknown[]> {
+  const text = await readText(name, input)
   let value: unknown
   try {
-    value = JSON.parse(text)
+    value = JSON.parse(text.replace(/^\ufeff/, ''))
   } catch (error) {
     throw usageError(`${name} must be JSON, got ${(error as Error).message}`)
   }

@@ -5,7 +5,7 @@ import { inspect as inspectFile, type Inspected } from '../load.ts'
 import { tokenizer } from '../tokenizer/index.ts'
 import { modelSource } from './files.ts'
 import { modelFlag, outputFlags, usageError, type Command } from './options.ts'
-import { bytesText, print, printJson, table } from './output.ts'
+import { bytesText, plain, print, printJson, table } from './output.ts'
 
 /** What a part says of itself, or why it cannot be run. */
 function attempt<T>(body: () => T): { readonly value: T } | { readonly problem: string } {
@@ -39,6 +39,24 @@ function report({ header, size, name }: Inspected) {
 
 const sizes = (c: Config): string => `${c.layers} layers, width ${c.dim}, feed-forward ${c.hiddenDim}, ${c.heads} heads over ${c.kvHeads} KV heads of ${c.headDim} channels, vocabulary ${c.vocabulary}`
 
+/** What people read: a name and what the file says. */
+function linesOf(r: ReturnType<typeof report>): [string, string][] {
+  const { kind, pre, tokens } = r.tokenizer
+  return [
+    ['file', `${plain(r.model)}, ${bytesText(r.bytes)}, GGUF version ${r.version}`],
+    ['name', plain(r.name ?? '–')],
+    ['architecture', plain(r.architecture ?? '–') + (r.config ? `: ${sizes(r.config)}` : '')],
+    ['trained context', r.config ? `${r.config.context} tokens` : '–'],
+    ['tensors', `${r.tensors}: ${Object.entries(r.tensorTypes).map(([type, n]) => `${n} ${type}`).join(', ') || '–'}`],
+    ['weights here', r.weightBytes === null ? '–' : bytesText(r.weightBytes)],
+    ['tokenizer', plain([kind ?? '–', ...pre ? [`pre-type ${pre}`] : [], ...tokens ? [`${tokens} tokens`] : []].join(', '))],
+    ['chat template', r.chatTemplate ? 'yes' : 'no (use --raw)'],
+    ['runs', r.runs ? 'yes' : 'no'],
+    ...r.problems.map((problem): [string, string] => ['', problem]),
+    ...r.runs ? [] : [['', `here run the architectures ${supportedArchitectures().join(', ')} with the tensor types ${Object.keys(blockTypes).join(', ')}`] as [string, string]],
+  ]
+}
+
 export const inspect: Command = {
   name: 'inspect',
   summary: 'Says what a GGUF file holds and whether it runs here, from its header alone',
@@ -50,16 +68,6 @@ export const inspect: Command = {
     if (input.words.length > 1) throw usageError(`inspect takes one file, got ${input.words.length}`)
     const r = report(await inspectFile(modelSource(name), input.signal))
     if (input.on('json')) return printJson(r)
-    await print(`${table([
-      ['file', ''], ['  name', r.name ?? '–'], ['  bytes', bytesText(r.bytes)], ['  GGUF version', String(r.version)],
-    ].map(row => [`${row[0]!.padEnd(16)} ${row[1]!}`.trimEnd()]))}
-architecture     ${r.architecture ?? '–'}${r.config ? `: ${sizes(r.config)}` : ''}
-trained context  ${r.config?.context ?? '–'}
-tensors          ${r.tensors}: ${Object.entries(r.tensorTypes).map(([type, n]) => `${n} ${type}`).join(', ')}
-weights here     ${r.weightBytes === null ? '–' : bytesText(r.weightBytes)}
-tokenizer        ${r.tokenizer.kind ?? '–'}${r.tokenizer.pre ? `, pre-type ${r.tokenizer.pre}` : ''}${r.tokenizer.tokens ? `, ${r.tokenizer.tokens} tokens` : ''}
-chat template    ${r.chatTemplate ? 'yes' : 'no (use --raw)'}
-runs             ${r.runs ? 'yes' : 'no'}
-${r.problems.map(problem => `  ${problem}\n`).join('')}${r.runs ? '' : `architectures that run: ${supportedArchitectures().join(', ')}; tensor types: ${Object.keys(blockTypes).join(', ')}\n`}`)
+    await print(table(linesOf(r), { left: 2 }) + '\n')
   },
 }

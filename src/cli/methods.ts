@@ -1,21 +1,20 @@
 import type { Policy } from '../cache/policy.ts'
+import { asFull } from '../cache/stages/index.ts'
 import { methods as registry } from '../methods/index.ts'
 import { outputFlags, usageError, type Command } from './options.ts'
-import { print, printJson, table } from './output.ts'
+import { print, printJson, say, table } from './output.ts'
 
 const meanings: Readonly<Record<Policy['budget'], string>> = {
   held: 'tokens held per KV head', read: 'tokens read per step', traffic: "the paper's t: tokens of traffic per step", none: 'none',
 }
 
-/** Which stages of a method differ from the full cache's. */
-function stages(policy: Policy): Record<string, string> {
-  return {
-    when: policy.when(64) ? 'prefill and decode' : policy.evicts ? 'prefill' : '·',
-    score: policy.score ? `window attention (${policy.score.window})` : '·',
-    evicts: policy.evicts ? policy.history ? 'from the active set only' : 'yes' : 'no',
-    reads: policy.decode.record.length ? 'chosen rows' : 'all held rows',
-  }
-}
+/** The seven stages, `·` where a method does as the full cache does. */
+const stages = (policy: Policy): Record<string, string> => ({
+  when: policy.when.name, score: policy.score?.name ?? asFull, pool: policy.pool.name, allocate: policy.allocate.name, select: policy.select.name,
+  store: policy.history ? 'whole history, beside what is selected' : asFull, decodeSelect: policy.decode.name,
+})
+
+const finds: Readonly<Record<Policy['second'], string>> = { everything: 'everything', 'what was kept': 'what the first one left' }
 
 export const methods: Command = {
   name: 'methods',
@@ -32,7 +31,11 @@ export const methods: Command = {
       return { name: policy.name, paper: policy.paper, stages: stages(policy), parameters: policy.parameters, budget: policy.budget, secondQuestion: policy.second }
     })
     if (input.on('json')) return printJson(rows)
-    for (const row of rows)
-      await print(`${table([[row.name, row.paper]])}\n  budget: ${meanings[row.budget]} · a second question finds ${row.secondQuestion}\n  ${Object.entries(row.stages).map(([stage, what]) => `${stage}: ${what}`).join(' · ')}\n  ${Object.entries(row.parameters).map(([key, value]) => `${key}=${value}`).join(',') || 'no parameters'}\n\n`)
+    await print(rows.map(row => `${row.name}  ${row.paper}\n${table([
+      ...Object.entries(row.stages).map(([stage, what]) => [`  ${stage}`, what]),
+      ['  parameters', Object.entries(row.parameters).map(([key, value]) => `${key}=${value}`).join(',') || 'none'],
+      ['  budget', meanings[row.budget]], ['  second question', `finds ${finds[row.secondQuestion]}`],
+    ], { left: 2 })}\n`).join('\n'))
+    if (!input.on('quiet')) say(`\n${asFull} as the full cache does`)
   },
 }

@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util'
 
 /** A flag: its type, what it means, and how its value is called in help. */
-export interface Flag { readonly type: 'string' | 'boolean'; readonly help: string; readonly value?: string; readonly multiple?: boolean }
+export interface Flag { readonly type: 'string' | 'boolean'; readonly help: string; readonly value?: string; readonly multiple?: boolean; readonly short?: string }
 export type Flags = Readonly<Record<string, Flag>>
 
 /** One command of the program. */
@@ -32,26 +32,29 @@ export interface Input {
   readonly signal: AbortSignal
 }
 
-export const usageError = (message: string): Error => Object.assign(new RangeError(message), { code: 'usage' })
+/** An error that ends the program with the exit code of `code`. */
+export const failure = (code: 'usage' | 'model' | 'fit' | 'memory' | 'backend', message: string): Error => Object.assign(new RangeError(message), { code })
+export const usageError = (message: string): Error => failure('usage', message)
 
 export const outputFlags: Flags = {
   json: { type: 'boolean', help: 'one JSON document on standard output' },
-  quiet: { type: 'boolean', help: 'no progress' },
-  'no-color': { type: 'boolean', help: 'no colours' },
-  help: { type: 'boolean', help: 'this text' },
+  quiet: { type: 'boolean', help: 'no progress, no notes; errors only' },
+  'no-color': { type: 'boolean', help: 'no colours (there are none yet)' },
+  help: { type: 'boolean', short: 'h', help: 'this text' },
 }
 
 export const modelFlag: Flags = {
-  model: { type: 'string', value: 'M', help: 'a GGUF file: a path, an https:// URL, or demo (the embedded model, the default)' },
+  model: { type: 'string', value: 'M', help: 'a GGUF file: a path, an https:// URL, hf:owner/repo/file.gguf, or demo (embedded, the default)' },
 }
 
+export const kvFlag: Flags = { kv: { type: 'string', value: 'f32|i16', help: 'storage of keys and values (default i16)' } }
+
 export const engineFlags: Flags = {
-  ...modelFlag,
-  kv: { type: 'string', value: 'f32|i16', help: 'storage of keys and values (default i16)' },
+  ...modelFlag, ...kvFlag,
   precision: { type: 'string', value: 'fast|exact', help: 'exact: all in f32, to compare with references (default fast)' },
   backend: { type: 'string', value: 'auto|wasm|reference', help: 'where it runs (default auto)' },
   build: { type: 'string', value: 'simd', help: 'force a wasm build' },
-  threads: { type: 'string', value: 'N', help: 'threads (default 1)' },
+  threads: { type: 'string', value: 'N', help: 'threads that may run (this version runs one)' },
 }
 
 export const methodFlags: Flags = {
@@ -59,14 +62,32 @@ export const methodFlags: Flags = {
   budget: { type: 'string', value: 'N', help: "the method's budget in tokens (default 512)" },
 }
 
-/** Reads a command's arguments; throws with code `usage` at the first that does not fit. */
-export function parse(command: Command, args: readonly string[], signal: AbortSignal): Input {
-  let parsed
-  try {
-    parsed = parseArgs({ args: [...args], allowPositionals: true, strict: true,
-      options: Object.fromEntries(Object.entries(command.flags).map(([name, { type, multiple = false }]) => [name, { type, multiple }])) })
-  } catch (error) {
-    throw usageError(`pocketkv ${command.name}: ${(error as Error).message.split('. To specify')[0]!.split('\n')[0]}`)
+/** The cache type that `--kv` names. */
+export function kvOf(input: Input): 'f32' | 'i16' | undefined {
+  const kv = input.text('kv')
+  if (kv !== undefined && kv !== 'f32' && kv !== 'i16') throw usageError(`--kv must be f32 or i16 in this version, got ${kv || 'nothing'}`)
+  return kv
+}
+
+const flagName = (arg: string): string => /^--[^=]+/.exec(arg)?.[0].slice(2) ?? ''
+
+/** Whether `flag` stands among the arguments, before a `--` that ends flags. */
+export function has(args: readonly string[], flag: string): boolean {
+  const end = args.indexOf('--')
+  return (end < 0 ? args : args.slice(0, end)).includes(flag)
+}
+
+/** Reads a command's arguments; throws with code `usage` at the first that does not fit. Where help is asked for, nothing else is checked. */
+export function parse({ name, flags }: Command, args: readonly string[], signal: AbortSignal): Input {
+  const options = Object.fromEntries(Object.entries(flags).map(([flag, { type, multiple = false, short }]) => [flag, { type, multiple, ...short ? { short } : {} }]))
+  const parsed = parseArgs({ args: [...args], allowPositionals: true, strict: false, tokens: true, options })
+  const given = parsed.tokens.filter(token => token.kind === 'option')
+  if (!given.some(token => token.name === 'help')) for (const token of given) {
+    const flag = Object.hasOwn(flags, token.name) ? flags[token.name] : undefined
+    if (!flag) throw usageError(`${name}: flag must be one of ${Object.keys(flags).map(known => `--${known}`).join(', ')}, got ${args[token.index]}`)
+    if (flag.type === 'boolean' && token.value !== undefined) throw usageError(`--${token.name} must stand alone, got ${token.value || 'an empty value'}`)
+    const missing = token.value === undefined || !token.inlineValue && Object.hasOwn(flags, flagName(token.value))
+    if (flag.type === 'string' && missing) throw usageError(`--${token.name} must have a value, got ${token.value ?? 'none'}`)
   }
   const values = parsed.values as Record<string, string | boolean | string[] | undefined>
   const text = (flag: string): string | undefined => values[flag] as string | undefined
@@ -93,10 +114,11 @@ export function parse(command: Command, args: readonly string[], signal: AbortSi
   }
 }
 
-/** Help of a command: what it does, examples, then its flags. */
+/** Help of a command: examples, what it does, then its flags. */
 export function help({ name, summary, usage, examples, flags }: Command): string {
-  const rows = Object.entries(flags).map(([flag, { value, help, multiple }]) => [`--${flag}${value ? ` ${value}` : ''}`, help + (multiple ? ' (repeatable)' : '')] as const)
+  const rows = Object.entries(flags).map(([flag, { value, help, multiple, short }]) =>
+    [`${short ? `-${short}, ` : ''}--${flag}${value ? ` ${value}` : ''}`, help + (multiple ? ' (repeatable)' : '')] as const)
   const width = Math.min(34, Math.max(...rows.map(([left]) => left.length)))
-  return [`${summary}.`, '', ...examples.map(example => `  pocketkv ${example}`), '', `Usage: pocketkv ${name}${usage ? ` ${usage}` : ''}`, '',
+  return [...examples.map(example => `  pocketkv ${example}`), '', `${summary}.`, '', `Usage: pocketkv ${name}${usage ? ` ${usage}` : ''}`, '',
     ...rows.map(([left, right]) => left.length > width ? `  ${left}\n  ${' '.repeat(width)}  ${right}` : `  ${left.padEnd(width)}  ${right}`)].join('\n')
 }

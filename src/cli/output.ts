@@ -34,14 +34,18 @@ export function progressBar(label: string, unit: string, shown: boolean): Bar {
     },
     stop() {
       if (running) bar.stop()
+      running = false
     },
   }
 }
 
-/** Columns aligned: the first to the left, the others to the right. */
-export function table(rows: readonly (readonly string[])[]): string {
+/** A text from a file for a terminal: what would steer it is shown as U+FFFD. */
+export const plain = (text: string): string => text.replace(/[\u0000-\u001f\u007f-\u009f]/g, '\ufffd')
+
+/** Columns aligned: the first `left` to the left, the others to the right. */
+export function table(rows: readonly (readonly string[])[], { left = 1 } = {}): string {
   const widths = rows[0]!.map((_, c) => Math.max(...rows.map(row => (row[c] ?? '').length)))
-  return rows.map(row => row.map((cell, c) => c ? cell.padStart(widths[c]!) : cell.padEnd(widths[c]!)).join('  ').trimEnd()).join('\n')
+  return rows.map(row => row.map((cell, c) => c < left ? cell.padEnd(widths[c]!) : cell.padStart(widths[c]!)).join('  ').trimEnd()).join('\n')
 }
 
 /** Bytes as people read them. */

@@ -5,7 +5,7 @@ import { readConfig } from '../model/config.ts'
 import { defaultBudget } from '../model/generate.ts'
 import { findTensors, weightBytes } from '../model/weights.ts'
 import { modelSource } from './files.ts'
-import { methodFlags, modelFlag, outputFlags, usageError, type Command } from './options.ts'
+import { kvFlag, kvOf, methodFlags, modelFlag, outputFlags, usageError, type Command } from './options.ts'
 import { bytesText, print, printJson, table } from './output.ts'
 
 export const plan: Command = {
@@ -16,14 +16,14 @@ export const plan: Command = {
   flags: {
     ...modelFlag, tokens: { type: 'string', value: 'N', help: 'tokens of the prompt' }, ...methodFlags,
     'max-tokens': { type: 'string', value: 'N', help: 'most tokens of the answer (default 512)' },
-    kv: { type: 'string', value: 'f32|i16', help: 'storage of keys and values (default i16)' }, ...outputFlags,
+    ...kvFlag, ...outputFlags,
   },
   async run(input) {
     if (input.words.length) throw usageError(`plan takes flags only, got ${input.words[0]}`)
     const tokens = input.whole('tokens', 1)
     if (tokens === undefined) throw usageError('plan needs --tokens, the length of the prompt, got none')
     const budget = input.whole('budget', 1) ?? defaultBudget, answer = expectedAnswer(input.whole('max-tokens', 0) ?? 512)
-    const kv = input.word('kv', ['f32', 'i16'] as const) ?? 'i16'
+    const kv = kvOf(input) ?? 'i16'
     const asked = input.text('method')
     const policies = (asked === undefined ? Object.keys(methods) : [asked]).map(parseMethod)
     const { header, name } = await inspect(modelSource(input.text('model')), input.signal)

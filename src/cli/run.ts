@@ -1,11 +1,13 @@
-import { writeFile } from 'node:fs/promises'
+import { constants } from 'node:fs'
+import { access, stat, writeFile } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import type { Ledger } from '../cache/ledger.ts'
-import { defaultBudget, type GenerateOptions, type Story } from '../model/generate.ts'
+import { defaultBudget, type GenerateOptions, type StopReason, type Story } from '../model/generate.ts'
 import type { Prompt } from '../model/prompt.ts'
-import { loadModel, policyOf } from './engine.ts'
-import { readArray, readText } from './files.ts'
+import { engineOf, loadModel, policyOf } from './engine.ts'
+import { readArray, readText, reason } from './files.ts'
 import { engineFlags, methodFlags, outputFlags, usageError, type Command, type Flags, type Input } from './options.ts'
-import { bytesText, print, printJson, progressBar, say } from './output.ts'
+import { bytesText, print, printJson, progressBar, say, type Bar } from './output.ts'
 
 const promptFlags: Flags = {
   document: { type: 'string', value: 'FILE|-|URL', help: 'long text before the question' },
@@ -34,9 +36,9 @@ const answerFlags: Flags = {
 async function promptOf(input: Input): Promise<Prompt> {
   const tokens = input.text('tokens'), document = input.text('document')
   const given = { prompt: input.text('prompt'), system: input.text('system'), raw: input.on('raw') }
-  if (tokens === undefined) return { ...given, ...document === undefined ? {} : { document: await readText(document, input.signal) } }
+  if (tokens === undefined) return { ...given, ...document === undefined ? {} : { document: await readText(document, input) } }
   if (document !== undefined || given.prompt !== undefined || given.system !== undefined) throw usageError('--tokens must stand alone, got a text too')
-  const ids = await readArray(tokens, input.signal)
+  const ids = await readArray(tokens, input)
   const bad = ids.find(id => !(Number.isSafeInteger(id) && (id as number) >= 0))
   if (bad !== undefined) throw usageError(`${tokens} must hold token ids, got ${JSON.stringify(bad)}`)
   return { ids: ids as number[] }
@@ -62,21 +64,48 @@ function logitSummary(logits: Float32Array, n: number): object {
   return { top, mean, std, logSumExp: largest + Math.log(logits.reduce((sum, x) => sum + Math.exp(x - largest), 0)) }
 }
 
+/** Why an answer ended, in the words of the command line's contract: a text of --stop ends it as the model's own end does. */
+const endings: Readonly<Record<StopReason, 'eos' | 'length' | 'abort'>> = { eos: 'eos', stop: 'eos', length: 'length', abort: 'abort' }
+
 function summary(story: Story, ledger: Ledger, method: string, budget: number): string {
   const { prefillTokensPerSecond: prefill, decodeTokensPerSecond: decode } = story.timings
-  return `${story.promptTokens} tokens read at ${prefill.toFixed(0)}/s, ${story.tokens.length} written at ${decode.toFixed(1)}/s · ${method}${ledger.dense ? ' (dense: full attention serves this prompt better)' : ` budget ${budget}`}`
+  return `${story.promptTokens} tokens read at ${prefill.toFixed(0)}/s, ${story.tokens.length} written${decode ? ` at ${decode.toFixed(1)}/s` : ''} · ${method}${ledger.dense ? ' (dense: full attention serves this prompt better)' : ` budget ${budget}`}`
     + ` · cache ${bytesText(ledger.kvBytes)} of ${bytesText(ledger.kvBytesFull)} under full · ${bytesText(ledger.memoryBytes)} in all`
 }
 
-const explanation = `Reads a long text once, compresses its KV cache, answers from it.
+const explanation = `  pocketkv run --model model.gguf --document book.txt --prompt "Who wrote the letter?"
 
-  pocketkv run --model model.gguf --document book.txt --prompt "Who wrote the letter?"
-  pocketkv run --prompt "What is the access code of the quiet harbour?" --document notes.txt
-  pocketkv demo                      the embedded model on a long document, method by method
-  pocketkv plan --model model.gguf --tokens 100000     what a prompt would hold
+Reads the document once, compresses its KV cache, and answers the question from what is left.
+  --model M        a GGUF file, a URL, hf:owner/repo/file.gguf, or demo (embedded, the default)
+  --document FILE  the long text; - is standard input, and it may be a URL
+  --prompt TEXT    the question
+  --method NAME    rocketkv unless told otherwise; \`pocketkv methods\` lists all, full keeps everything
+  --budget N       the method's tokens (default 512)
+  --json           one JSON document: the answer, times, bytes held
+\`pocketkv run --help\` lists every flag; \`pocketkv demo\` shows the methods at work.`
 
---method rocketkv (default), snapkv, chunkkv, full, …: \`pocketkv methods\` lists them; --budget N tokens.
-\`pocketkv run --help\` lists every flag.`
+/** Refuses a place for a file before the work that would fill it. */
+async function writable(path: string): Promise<void> {
+  try {
+    const there = await stat(path).catch(() => null)
+    await access(there ? path : dirname(path), constants.W_OK)
+    if (there?.isDirectory()) throw Object.assign(new Error(), { code: 'EISDIR' })
+  } catch (error) {
+    throw usageError(`--kept must be a file that can be written, got ${path || 'nothing'} (${reason(error)})`)
+  }
+}
+
+/** The answer as it comes, or nothing of it where a document is written at the end. */
+async function tell(story: Story, bar: Bar, json: boolean): Promise<void> {
+  try {
+    for await (const text of story) {
+      bar.stop()
+      if (!json) await print(text)
+    }
+  } finally {
+    bar.stop()
+  }
+}
 
 export const run: Command = {
   name: 'run',
@@ -86,38 +115,33 @@ export const run: Command = {
   flags: { ...engineFlags, ...methodFlags, ...promptFlags, ...answerFlags, ...outputFlags },
   async run(input) {
     if (input.words.length) throw usageError(`run takes flags only, got ${input.words[0]}`)
-    if (['document', 'prompt', 'tokens', 'system'].every(flag => input.text(flag) === undefined)) return say(explanation)
-    const json = input.on('json'), top = input.whole('logits', 1)
-    const options = optionsOf(input), prompt = await promptOf(input)
-    const { model, loadMs } = await loadModel(input)
-    const budget = options.budget ?? defaultBudget
-    const bar = progressBar('reading', 'tokens', !input.on('quiet') && !json)
-    const story = model.generate(prompt, { ...options, progress: (done, total) => bar.update(done, total) })
-    try {
-      for await (const text of story) {
-        bar.stop()
-        if (!json) await print(text)
-      }
-    } finally {
-      bar.stop()
+    const json = input.on('json'), keptFile = input.text('kept')
+    if (['document', 'prompt', 'tokens'].every(flag => input.text(flag) === undefined)) {
+      if (json) throw usageError('run needs --document, --prompt or --tokens, got none')
+      return print(`${explanation}\n`)
     }
-    const policy = options.method!
-    const keptFile = input.text('kept')
-    const begun = story.tokens.length > 0
-    if (keptFile !== undefined && begun)
+    const options = optionsOf(input), top = input.whole('logits', 1), engine = engineOf(input), policy = options.method!
+    if (keptFile !== undefined) await writable(keptFile)
+    const prompt = await promptOf(input)
+    const { model, loadMs } = await loadModel(input, engine)
+    const budget = options.budget ?? defaultBudget
+    const bar = progressBar('reading', 'tokens', !input.on('quiet'))
+    const story = model.generate(prompt, { ...options, progress: (done, total) => bar.update(done, total) })
+    await tell(story, bar, json)
+    const read = story.timings.prefillMs > 0
+    if (keptFile !== undefined && read)
       await writeFile(keptFile, `${JSON.stringify({ method: policy.name, budget, tokens: story.promptTokens, layers: await story.kept() })}\n`)
     if (json) {
       await printJson({
         model: model.name, architecture: model.config.architecture, method: policy.name, parameters: policy.parameters, budget,
         backend: model.kernels.name, build: model.kernels.build, threads: 1, kv: model.kv, precision: model.precision,
-        promptTokens: story.promptTokens, tokens: story.tokens, text: story.text, stopReason: story.stopReason,
-        timings: { loadMs, ...story.timings }, ledger: story.ledger, ...top !== undefined && begun ? { logits: logitSummary(await story.promptLogits(), top) } : {},
+        promptTokens: story.promptTokens, tokens: story.tokens, text: story.text, stopReason: endings[story.stopReason!],
+        timings: { loadMs, ...story.timings }, ledger: story.ledger, ...top !== undefined && read ? { logits: logitSummary(await story.promptLogits(), top) } : {},
       })
     } else {
-      await print('\n')
-      if (!input.on('quiet') && story.ledger) say(summary(story, story.ledger, policy.name, budget))
+      if (story.tokens.length) await print('\n')
+      if (!input.on('quiet')) say(story.stopReason === 'abort' && !read ? `interrupted while reading ${story.promptTokens} tokens` : summary(story, story.ledger!, policy.name, budget))
     }
     if (story.stopReason === 'abort') process.exitCode = 130
   },
 }
-

@@ -13,9 +13,9 @@ export const template: Command = {
   async run(input) {
     const [file, extra] = input.words
     if (file === undefined || extra !== undefined) throw usageError(`template takes one file of messages, got ${input.words.length}`)
-    const messages = await readArray(file, input.signal)
-    const bad = messages.findIndex(m => typeof m !== 'object' || m === null || typeof (m as Message).role !== 'string')
-    if (bad >= 0) throw usageError(`${file} must hold messages with a role, got ${JSON.stringify(messages[bad])} at ${bad}`)
+    const messages = await readArray(file, input)
+    const bad = messages.findIndex(m => typeof m !== 'object' || m === null || typeof (m as Message).role !== 'string' || typeof (m as Message).content !== 'string')
+    if (bad >= 0) throw usageError(`${file} must hold messages with role and content, two texts, got ${JSON.stringify(messages[bad])} at ${bad}`)
     const { header } = await inspect(modelSource(input.text('model')), input.signal)
     const text = chatTemplate(header.metadata, tokenizer(header.metadata))(messages as Message[], { addGenerationPrompt: !input.on('no-generation-prompt') })
     await (input.on('json') ? printJson(text) : print(text))

@@ -19,7 +19,7 @@ export const tokenize: Command = {
     const [text, extra] = input.words
     if (text === undefined || extra !== undefined) throw usageError(`tokenize takes one text or -, got ${input.words.length}`)
     const words = await vocabularyOf(input)
-    await printJson(words.encode(text === '-' ? await readText('-', input.signal) : text, { special: !input.on('no-special') }))
+    await printJson(words.encode(text === '-' ? await readText('-', input) : text, { special: !input.on('no-special') }))
   },
 }
 
@@ -35,6 +35,6 @@ export const detokenize: Command = {
     const bad = ids.find(id => !/^\d+$/.test(id) || Number(id) >= words.size)
     if (bad !== undefined) throw usageError(`ids must be whole numbers from 0 to ${words.size - 1}, got ${bad}`)
     const text = words.decode(ids.map(Number))
-    await (input.on('json') ? printJson(text) : print(`${text}\n`))
+    await (input.on('json') ? printJson(text) : print(text))
   },
 }

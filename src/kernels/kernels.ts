@@ -84,6 +84,8 @@ export function createKernels(machine: Machine, limit = 2 ** 32 - 65536): Kernel
   }
 
   async function walk(program: Program, { tokens, position, row = 0 }: Registers, signal?: AbortSignal): Promise<void> {
+    // Programs that end within their first piece of work, as many a decode step, let the event loop turn here.
+    await breathe(signal)
     if (program.scratch > scratch.bytes) {
       if (scratch.bytes) arena.give(scratch.address)
       const bytes = Math.ceil(program.scratch / 64) * 64

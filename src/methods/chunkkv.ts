@@ -1,6 +1,6 @@
 import { compose } from '../cache/compose.ts'
 import type { Policy } from '../cache/policy.ts'
-import { averagePool, chunks, reuse as reused, sharedHeads, topChunks, topTokens, windowAttention, windowOnTop } from '../cache/stages/index.ts'
+import { averagePool, chunks, named, reuse as reused, sharedHeads, topChunks, topTokens, windowAttention, windowOnTop } from '../cache/stages/index.ts'
 import { windowBudget } from './windowBudget.ts'
 
 export interface ChunkkvOptions { window?: number; chunk?: number; kernel?: number; reuse?: number; variant?: 'paper' | 'kvpress'; dense?: Policy['dense'] }
@@ -22,7 +22,7 @@ export function chunkkv({ variant = 'paper', window = variant === 'kvpress' ? 64
       read: request.budget + request.answer, pageSize: 0, channels: 0, reserve: request.answer,
     }),
     score: windowAttention(window),
-    pool: kvpress ? (k, scores, layer) => shared(k, windowOnTop(k, pool(k, scores, layer), layer), layer) : chunks(chunk, 'sum'),
+    pool: kvpress ? named(`${pool.name}, mean of chunk (${chunk})`, (k, scores, layer) => shared(k, windowOnTop(k, pool(k, scores, layer), layer), layer)) : chunks(chunk, 'sum'),
     select: reused(reuse, kvpress ? topChunks(chunk, ({ tokens, plan }) => keptChunks(tokens, plan.budget, chunk)) : topTokens()),
   })
 }

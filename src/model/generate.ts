@@ -5,7 +5,7 @@ import type { RowType } from '../kernels/index.ts'
 import { stopMatcher, textStream, type Chat, type Tokenizer } from '../tokenizer/index.ts'
 import type { Network, Precision } from './llama.ts'
 import { shapeOf, type PrefillProgress } from './prefill.ts'
-import { promptIds, type Prompt } from './prompt.ts'
+import { leastTokens, promptIds, type Prompt } from './prompt.ts'
 import type { Asked, Reading } from './reading.ts'
 import { samplingOf, type Sampling } from './sample.ts'
 import { createSequence, type Sequence } from './sequence.ts'
@@ -63,12 +63,26 @@ const defaultMaxTokens = 512
 
 const fail = (code: string, message: string): Error => Object.assign(new RangeError(message), { code })
 
+/** Tokens that prompt and answer may have together. */
+function contextTokens(trained: number, context: number | undefined, extend: boolean): number {
+  const most = context ?? (extend ? Infinity : trained)
+  if (most > trained && !extend) throw fail('fit', `context must be at most the ${trained} tokens the model was trained on, got ${most}; --extend asks for more all the same`)
+  return most
+}
+
+/** Refuses a text that is far too long before it is made tokens, which takes a second a megabyte. */
+function refuseLong(prompt: Prompt, tokenizer: Tokenizer, most: number): void {
+  const { ids, document = '', prompt: question = '' } = prompt
+  if (ids || document.length + question.length <= most) return
+  const least = leastTokens(prompt, tokenizer)
+  if (least > most) throw fail('fit', `prompt and answer must fit the context of ${most} tokens, got a prompt of at least ${least}`)
+}
+
 /** Tokens an answer may have; refuses what the trained context does not hold. */
 export function answerTokens(promptTokens: number, trained: number, { maxTokens, context, extend = false }: Pick<GenerateOptions, 'maxTokens' | 'context' | 'extend'>): number {
   if (maxTokens !== undefined && !(Number.isInteger(maxTokens) && maxTokens >= 0)) throw fail('usage', `max-tokens must be a whole number from 0 on, got ${maxTokens}`)
   if (context !== undefined && !(Number.isInteger(context) && context >= 1)) throw fail('usage', `context must be a whole number of tokens from 1 on, got ${context}`)
-  const most = context ?? (extend ? Infinity : trained)
-  if (most > trained && !extend) throw fail('fit', `context must be at most the ${trained} tokens the model was trained on, got ${most}; --extend asks for more all the same`)
+  const most = contextTokens(trained, context, extend)
   const answer = maxTokens ?? Math.min(defaultMaxTokens, Math.max(1, most - promptTokens))
   if (promptTokens + answer > most)
     throw fail('fit', `prompt and answer must fit the context of ${most} tokens, got ${promptTokens} + ${answer}`)
@@ -76,7 +90,7 @@ export function answerTokens(promptTokens: number, trained: number, { maxTokens,
 }
 
 /** Bytes that reading a prompt takes beside the weights: cache at its peak, hidden states, one tile's activations. */
-export function neededBytes(g: Generator, policy: Policy, budget: number, tokens: number, answer: number): number {
+export function neededBytes(g: Pick<Generator, 'network' | 'kv'>, policy: Policy, budget: number, tokens: number, answer: number): number {
   const { dim, hiddenDim, heads, kvHeads, headDim, vocabulary, rotary } = g.network.config
   const { peak } = footprint({ policy, kv: g.kv, shape: shapeOf(g.network), tokens, answer, budget })
   const rows = Math.min(256, tokens)
@@ -90,6 +104,7 @@ export function generate(g: Generator, prompt: Prompt, options: GenerateOptions 
   const policy = options.method ?? g.defaultMethod()
   const budget = options.budget ?? defaultBudget
   const { tokenizer, network } = g
+  refuseLong(prompt, tokenizer, contextTokens(network.config.context, options.context, options.extend ?? false))
   const ids = promptIds(prompt, tokenizer, g.chat)
   if (!ids.length) throw fail('usage', 'a prompt must have at least one token, got none')
   const most = answerTokens(ids.length, network.config.context, options)

@@ -41,3 +41,26 @@ export function promptIds(prompt: Prompt, tokenizer: Tokenizer, chat: () => Chat
   if (prompt.raw) return encodeWithBos(tokenizer, (prompt.document ?? '') + (prompt.prompt ?? ''))
   return encodeWithBos(tokenizer, chat()(messagesOf(prompt)))
 }
+
+/**
+ * Fewest tokens that document and question can become: their letters over those of the longest token. Told without making tokens, so
+ * that a text far too long is refused at once. Bytes that the vocabulary lacks do not count, as they are left out.
+ */
+export function leastTokens({ document = '', prompt = '' }: Prompt, tokenizer: Tokenizer): number {
+  let longest = 1
+  const has = new Uint8Array(256)
+  for (let id = 0; id < tokenizer.size; id++) {
+    const { length } = tokenizer.token(id)
+    longest = Math.max(longest, length)
+    if (length === 1) for (const byte of tokenizer.bytes(id)) has[byte] = 1
+  }
+  const text = (document + prompt).trim() // as a template may do
+  // Every unit of UTF-16 above ASCII has at least one byte of 128 to 191 of its own.
+  const beyond = has.subarray(128, 192).every(Boolean)
+  let letters = 0
+  for (let i = 0; i < text.length; i++) {
+    const unit = text.charCodeAt(i)
+    letters += Number(unit < 128 ? has[unit] : beyond)
+  }
+  return Math.ceil(letters / longest)
+}

@@ -30,10 +30,18 @@ async function load(build: Build): Promise<Uint8Array> {
   return Uint8Array.from(text, c => c.charCodeAt(0))
 }
 
+function reserve(): WebAssembly.Memory {
+  try {
+    return new WebAssembly.Memory({ initial: 1, maximum: mostPages })
+  } catch (cause) {
+    throw Object.assign(new RangeError(`memory must have ${mostPages * pageBytes} bytes of addresses for WebAssembly, got fewer`, { cause }), { code: 'memory' })
+  }
+}
+
 /** Kernels in WebAssembly SIMD. Throws with code `backend` where they cannot start. */
 export async function wasm({ build = 'simd', limit, module }: WasmOptions = {}): Promise<Kernels> {
   if (!builds.includes(build)) throw Object.assign(new RangeError(`build must be one of ${builds.join(', ')}, got ${build}`), { code: 'usage' })
-  const memory = new WebAssembly.Memory({ initial: 1, maximum: mostPages })
+  const memory = reserve()
   let exports: Exports
   try {
     const source = module ?? await load(build)

@@ -1,9 +1,10 @@
 import { rowTypes, type Kernels, type Tensor } from '../../kernels/index.ts'
 import { capacityOf } from '../layer.ts'
+import { asFull } from './name.ts'
 import type { DecodeSelect, Layer, Rows } from '../policy.ts'
 
 /** Every held row is read. */
-export const readAll = (): DecodeSelect => ({ sums: false, record: () => null })
+export const readAll = (): DecodeSelect => ({ name: asFull, sums: false, record: () => null })
 
 /** Rows of the longest KV head that can ever be live before the program is recorded again. */
 const most = ({ cache }: Layer): number => Math.max(...cache.heads.map(capacityOf))
@@ -49,6 +50,7 @@ function take(k: Kernels, layer: Layer, weights: Tensor, { sets, pageSize, strid
 
 /** Hybrid sparse attention: pages by bounds over a few channels, tokens by the group's mean probability. RocketKV, arXiv:2502.14051, Algorithm 1. */
 export const chosenPages = ({ first = 0, last = 0 } = {}): DecodeSelect => ({
+  name: `pages by channels, then top tokens${first ? `, first ${first}` : ''}${last ? `, last ${last}` : ''}`,
   sums: false,
   record(k, query, layer) {
     const { pageSize, read } = layer.plan
@@ -59,6 +61,7 @@ export const chosenPages = ({ first = 0, last = 0 } = {}): DecodeSelect => ({
 
 /** The best tokens by exact attention: the group's mean probability per KV head, or every query head for itself. */
 export const topTokensByProbability = (by: 'kvHead' | 'queryHead'): DecodeSelect => ({
+  name: `top tokens by attention, per ${by === 'queryHead' ? 'query head' : 'KV head'}`,
   sums: false,
   record(k, query, layer) {
     const { heads, kvHeads } = layer.shape
@@ -75,6 +78,7 @@ export const topTokensByProbability = (by: 'kvHead' | 'queryHead'): DecodeSelect
  * newest page always, the first `dense` layers whole. shared: scores of the group added, one set per KV head (as the RocketKV paper compares it).
  */
 export const questPages = ({ dense = 0, shared = false } = {}): DecodeSelect => ({
+  name: `top pages by bounds, per ${shared ? 'KV head' : 'query head'}${dense ? `, layers from ${dense} on` : ''}`,
   sums: false,
   record(k, query, layer) {
     if (layer.index < dense) return null
@@ -91,6 +95,7 @@ export const questPages = ({ dense = 0, shared = false } = {}): DecodeSelect => 
 /** The best tokens by a few channels, the newest `recent` among them, and the mean value for the rest. SparQ, arXiv:2312.04985, Algorithm 1. */
 export function sparqTokens({ recent }: { recent: (read: number) => number }): DecodeSelect {
   return {
+    name: 'top tokens by channels, last, mean value',
     sums: true,
     record(k, query, layer) {
       const { scores, temperature, stride } = scorePages(k, query, layer, 1)
@@ -110,6 +115,7 @@ export function sparqTokens({ recent }: { recent: (read: number) => number }): D
 
 /** The first `first` rows and the newest `budget` − `first`. */
 export const firstAndLastRows = (first: number): DecodeSelect => ({
+  name: `first ${first} and last`,
   sums: false,
   record(k, _, layer) {
     const { kvHeads } = layer.shape

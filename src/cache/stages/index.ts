@@ -1,5 +1,6 @@
 export { uniform } from './allocate.ts'
 export { chosenPages, firstAndLastRows, questPages, readAll, sparqTokens, topTokensByProbability } from './decode.ts'
+export { asFull, named } from './name.ts'
 export { asIs, averagePool, chunks, maximumPool, sharedHeads, windowOnTop } from './pool.ts'
 export { windowAttention } from './score.ts'
 export { everything, firstAndLast, reuse, topChunks, topTokens } from './select.ts'

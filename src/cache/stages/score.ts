@@ -4,7 +4,7 @@ import type { Score } from '../policy.ts'
 /** Attention that the last `window` queries pay to each earlier row, summed over window and group. SnapKV, arXiv:2404.14469, section 4. */
 export function windowAttention(window: number): Score {
   return {
-    window,
+    name: `window attention (${window})`, window,
     record(k, { shape, kv, tokens, window: queries, cache, temporary }) {
       const { heads, kvHeads, headDim, scale } = shape
       const ring = cache.ring
