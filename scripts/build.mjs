@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const at = (...parts) => join(root, ...parts)
-const targets = ['simd']
+const targets = ['simd', 'simd-threads']
 
 const files = folder => readdirSync(folder, { recursive: true, withFileTypes: true })
   .filter(entry => entry.isFile()).map(entry => join(entry.parentPath ?? entry.path, entry.name))

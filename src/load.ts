@@ -55,7 +55,7 @@ export interface Model {
   sequence(options: Omit<SequenceOptions, 'kv' | 'precision'>): Sequence
   /** Bytes a prompt of `tokens` holds and peaks at. */
   plan(options: { readonly policy: Policy; readonly tokens: number; readonly answer: number; readonly budget: number }): Footprint
-  /** Gives the weights back. */
+  /** Gives the weights back and ends the threads. */
   free(): void
 }
 
@@ -75,7 +75,7 @@ async function startKernels({ backend = 'auto', build, limit, threads = 1, modul
   const most = { ...limit === undefined ? {} : { limit } }
   switch (backend) {
     case 'reference': return (await import('./reference/index.ts')).reference(most)
-    case 'auto': case 'wasm': return (await import('./wasm/index.ts')).wasm({ ...most, ...build ? { build } : {}, ...module ? { module } : {} })
+    case 'auto': case 'wasm': return (await import('./wasm/index.ts')).wasm({ ...most, ...build ? { build } : {}, threads, ...module ? { module } : {} })
     case 'webgpu': throw fail('backend', 'backend must be wasm or reference in this version, got webgpu')
     default: throw fail('usage', `backend must be auto, wasm, webgpu or reference, got ${backend satisfies never}`)
   }
@@ -152,6 +152,7 @@ function modelOf({ network, header, tokenizer, kv, precision, limit, name }: Par
     sequence: options => createSequence(network, { ...options, kv, precision }),
     plan: ({ policy, ...request }) => footprint({ policy, kv, shape: shapeOf(network), ...request }),
     free() {
+      k.close()
       k.free(network.frequencies, weights.norm, weights.ropeFactors, weights.embedding.packed)
       if (weights.output !== weights.embedding) k.free(weights.output.packed)
       for (const layer of weights.layers)

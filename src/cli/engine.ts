@@ -24,7 +24,6 @@ export function engineOf(input: Input): LoadOptions {
   if (backend === 'webgpu') throw failure('backend', '--backend must be auto, wasm or reference in this version, got webgpu')
   if (build !== undefined && backend === 'reference') throw usageError(`--build must go with the wasm backend, got --backend ${backend}`)
   if (precision === 'exact' && kv === 'i16') throw usageError('--kv must be f32 where --precision is exact, got i16')
-  if (threads !== undefined && threads > 1 && !input.on('quiet')) say(`--threads ${threads}: this version runs one thread`)
   return { ...backend ? { backend } : {}, ...build ? { build } : {}, ...kv ? { kv } : {}, ...precision ? { precision } : {}, ...threads ? { threads } : {} }
 }
 

@@ -54,7 +54,7 @@ export const engineFlags: Flags = {
   precision: { type: 'string', value: 'fast|exact', help: 'exact: all in f32, to compare with references (default fast)' },
   backend: { type: 'string', value: 'auto|wasm|reference', help: 'where it runs (default auto)' },
   build: { type: 'string', value: 'simd', help: 'force a wasm build' },
-  threads: { type: 'string', value: 'N', help: 'threads that may run (this version runs one)' },
+  threads: { type: 'string', value: 'N', help: 'threads that work together (default 1)' },
 }
 
 export const methodFlags: Flags = {

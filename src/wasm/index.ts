@@ -1,6 +1,7 @@
 import { instantiate } from '@assemblyscript/loader'
 import { createKernels, type Kernels } from '../kernels/kernels.ts'
-import type { Machine } from '../kernels/machine.ts'
+import { registersOf, type Machine } from '../kernels/machine.ts'
+import { canShare, startThreads } from './workers.ts'
 
 /** The wasm builds there are. */
 export type Build = 'simd'
@@ -11,6 +12,8 @@ export interface WasmOptions {
   readonly build?: Build
   /** Most bytes of memory, weights included; at most 4 GiB − 64 KiB. */
   readonly limit?: number
+  /** Threads that work together, this one included; where memory cannot be shared it is one all the same. */
+  readonly threads?: number
   /** The compiled kernels, where the runtime forbids compiling bytes (edge workers). */
   readonly module?: WebAssembly.Module
 }
@@ -20,32 +23,34 @@ const mostPages = 65535 // the last page stays out, so that every end fits 32 bi
 
 interface Exports {
   readonly heapBase: WebAssembly.Global
-  run(registers: number, scratch: number, budget: number): number
+  run(registers: number, threads: number, budget: number): number
+  end(registers: number): void
   readonly [operation: string]: unknown
 }
 
-async function load(build: Build): Promise<Uint8Array> {
-  const { bytes } = await import('./builds/simd.ts')
+async function load(shared: boolean): Promise<WebAssembly.Module> {
+  const { bytes } = shared ? await import('./builds/simd-threads.ts') : await import('./builds/simd.ts')
   const text = atob(bytes)
-  return Uint8Array.from(text, c => c.charCodeAt(0))
+  return WebAssembly.compile(Uint8Array.from(text, c => c.charCodeAt(0)))
 }
 
-function reserve(): WebAssembly.Memory {
+function reserve(shared: boolean): WebAssembly.Memory {
   try {
-    return new WebAssembly.Memory({ initial: 1, maximum: mostPages })
+    return new WebAssembly.Memory({ initial: 1, maximum: mostPages, shared })
   } catch (cause) {
     throw Object.assign(new RangeError(`memory must have ${mostPages * pageBytes} bytes of addresses for WebAssembly, got fewer`, { cause }), { code: 'memory' })
   }
 }
 
 /** Kernels in WebAssembly SIMD. Throws with code `backend` where they cannot start. */
-export async function wasm({ build = 'simd', limit, module }: WasmOptions = {}): Promise<Kernels> {
+export async function wasm({ build = 'simd', limit, threads: wanted = 1, module: given }: WasmOptions = {}): Promise<Kernels> {
   if (!builds.includes(build)) throw Object.assign(new RangeError(`build must be one of ${builds.join(', ')}, got ${build}`), { code: 'usage' })
-  const memory = reserve()
-  let exports: Exports
+  const threads = wanted > 1 && canShare() ? wanted : 1
+  const memory = reserve(threads > 1)
+  let module: WebAssembly.Module, exports: Exports
   try {
-    const source = module ?? await load(build)
-    exports = (await instantiate<Record<string, unknown>>(source as Uint8Array, { env: { memory } })).exports as unknown as Exports
+    module = given ?? await load(threads > 1)
+    exports = (await instantiate<Record<string, unknown>>(module, { env: { memory } })).exports as unknown as Exports
   } catch (cause) {
     throw Object.assign(new Error(`backend wasm must start with WebAssembly SIMD, got ${cause instanceof Error ? cause.message : cause}`, { cause }), { code: 'backend' })
   }
@@ -55,8 +60,9 @@ export async function wasm({ build = 'simd', limit, module }: WasmOptions = {}):
     return global.value as number
   }
   const opcodes = new Map<string, number>()
+  let stop = (): void => {}
   const machine: Machine = {
-    name: 'wasm', build, start: number('heapBase'),
+    name: 'wasm', build, start: number('heapBase'), threads,
     buffer: () => memory.buffer,
     grow(bytes) {
       const pages = Math.ceil(bytes / pageBytes) - memory.buffer.byteLength / pageBytes
@@ -72,7 +78,17 @@ export async function wasm({ build = 'simd', limit, module }: WasmOptions = {}):
       if (code === undefined) opcodes.set(name, code = number(name))
       return code
     },
-    run: (registers, scratch, budget) => exports.run(registers, scratch, budget) === 1,
+    run: (registers, budget) => exports.run(registers, threads, budget) === 1,
+    close: () => stop(),
   }
-  return createKernels(machine, limit)
+  const kernels = createKernels(machine, limit)
+  if (threads > 1) {
+    const registers = registersOf(machine)
+    const terminate = await startThreads({ module, memory, registers, threads })
+    stop = () => {
+      exports.end(registers)
+      terminate()
+    }
+  }
+  return kernels
 }

@@ -41,7 +41,7 @@ function webThread(): Thread {
   const url = URL.createObjectURL(new Blob([forWeb], { type: 'text/javascript' }))
   const worker = new Worker(url, { type: 'module' })
   return {
-    ready: new Promise((done, failed) => {
+    ready: new Promise<void>((done, failed) => {
       worker.onmessage = () => done()
       worker.onerror = event => failed(new Error(event.message))
     }).then(() => URL.revokeObjectURL(url)),

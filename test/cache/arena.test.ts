@@ -8,7 +8,7 @@ import { random } from '../cases.ts'
 function memory(most = Infinity): Machine {
   let buffer = new ArrayBuffer(64)
   return {
-    name: 'memory', build: 'memory', start: 10, buffer: () => buffer, opcode: () => 0, run: () => true,
+    name: 'memory', build: 'memory', start: 10, buffer: () => buffer, opcode: () => 0, run: () => true, threads: 1, close() {},
     grow(bytes) {
       if (bytes > most) return false
       const next = new Uint8Array(bytes)

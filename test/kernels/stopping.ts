@@ -7,16 +7,18 @@ export async function stopping(budget: number): Promise<{ readonly k: Kernels; c
   const memory = new WebAssembly.Memory({ initial: 64, maximum: 64 })
   const { instance } = await WebAssembly.instantiate(Uint8Array.from(atob(bytes), c => c.charCodeAt(0)), { env: { memory } })
   const value = (name: string): number => (instance.exports[name] as WebAssembly.Global).value as number
-  const run = instance.exports['run'] as (registers: number, scratch: number, budget: number) => number
+  const run = instance.exports['run'] as (registers: number, threads: number, budget: number) => number
   let calls = 0
   const k = createKernels({
     name: 'wasm', build: 'simd', start: value('heapBase'),
     buffer: () => memory.buffer,
     grow: () => false,
     opcode: (name: OperationName) => value(name),
-    run(registers, scratch) {
+    threads: 1,
+    close() {},
+    run(registers) {
       calls++
-      return run(registers, scratch, budget) === 1
+      return run(registers, 1, budget) === 1
     },
   })
   return { k, calls: () => calls }

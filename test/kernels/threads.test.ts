@@ -1,0 +1,33 @@
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { load } from '../../src/load.ts'
+import { methods } from '../../src/methods/index.ts'
+import type { Policy } from '../../src/cache/policy.ts'
+import { tiny } from '../models.ts'
+
+/** Ids and logits of every method, in both precisions. */
+async function answers(threads: number): Promise<{ name: string; ids: number[]; logits: number[] }[]> {
+  const rows = []
+  for (const precision of ['fast', 'exact'] as const) {
+    const model = await load(tiny, { threads, precision })
+    assert.is(model.kernels.threads, threads)
+    const prompt = Array.from({ length: 700 }, (_, i) => 3 + i * 37 % 1000)
+    for (const [name, make] of Object.entries(methods)) {
+      const sequence = model.sequence({ policy: (make as () => Policy)(), budget: 64, answer: 8 })
+      await sequence.prefill(prompt)
+      const ids: number[] = []
+      while (ids.length < 6) ids.push(await sequence.next())
+      rows.push({ name: `${name}, ${precision}`, ids, logits: Array.from(await sequence.logits()) })
+      sequence.free()
+    }
+    model.free()
+  }
+  return rows
+}
+
+test('any number of threads gives the same bits', async () => {
+  const one = await answers(1)
+  for (const threads of [2, 3]) (await answers(threads)).forEach((row, i) => assert.equal(row, one[i], `${row.name}, ${threads} threads`))
+})
+
+test.run()
