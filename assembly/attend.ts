@@ -84,15 +84,21 @@ export function attend(a: usize, block: i32, scratch: usize): void {
     if (r % CHUNK == 0) clear(w.most, w.sum, w.o, w)
     if (listed) copyTile(w, segment, list + (<usize>r << 2), min(64, rows - r))
     else pointTile(w, segment, r)
-    if (!listed && n == each) touchTiles(w, r + 128 <= rows ? keyOf(segment, r + 64, type, headDim) : w.keys)
-    readTile(w, skip, listed ? rows - r : base - r, listed == 0, min(64, rows - r))
+    // Few queries keep the processor busy for less time than memory takes, so what is wanted next is read early:
+    // on the way by pairs of queries that meet i16 rows, else at once.
+    const next = !listed && n == each ? (r + 128 <= rows ? keyOf(segment, r + 64, type, headDim) : w.keys) : 0
+    if (next && (type != I16 || n < 2 || n >= MANY)) touchTiles(w, next)
+    readTile(w, next, skip, listed ? rows - r : base - r, listed == 0, min(64, rows - r))
     if (r % CHUNK == CHUNK - 64 || r + 64 >= rows) mergeChunk(w, chunkSkip)
   }
   finish(w, load<usize>(a) + at, heads)
 }
 
-/** Queries from `skip` on meet the tile, of which token 0 sees the first `seen` rows, and, where causal, token i i more. */
-function readTile(w: Work, skip: i32, seen: i32, causal: bool, rows: i32): void {
+/**
+ * Queries from `skip` on meet the tile, of which token 0 sees the first `seen` rows, and, where causal, token i i more. next: the
+ * next tile's keys, or 0 where nothing is to be read early.
+ */
+function readTile(w: Work, next: usize, skip: i32, seen: i32, causal: bool, rows: i32): void {
   const turned = w.type == I16 && w.n - skip >= MANY && w.bytes <= 256
   if (turned) turnKeys(w.turned, w.keys, rows, w.bytes)
   for (let q = skip; q < w.n; q += 4) {
@@ -100,7 +106,7 @@ function readTile(w: Work, skip: i32, seen: i32, causal: bool, rows: i32): void 
     const most = min(64, causal ? seen + (q + n - 1) / w.heads : seen)
     const width = (most + 3) & ~3
     if (turned && n == 4) scoreTurned(w.queries + <usize>q * w.bytes, w.factors + at, w.turned, w.keyScales, most, w.bytes, w.weights, 256)
-    else scoreTile(w.queries + <usize>q * w.bytes, w.factors + at, n, w.keys, w.keyScales, most, w.bytes, w.type, w.weights, 256)
+    else scoreTile(w.queries + <usize>q * w.bytes, w.factors + at, n, w.keys, w.keyScales, most, w.bytes, w.type, w.weights, 256, next && w.values, next)
     for (let i = 0; i < n; i++) {
       const weights = w.weights + (<usize>i << 8)
       const mine = min(most, causal ? seen + (q + i) / w.heads : seen)

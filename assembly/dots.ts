@@ -5,6 +5,9 @@ import { mulAdd, sums4, sums4i } from './simd'
 // integers over at most 128 channels (4095 × 4095 × 128 < 2^31), the sums added as f32; f32 products are added lane by lane,
 // channels ascending, and the four lanes as `sums4` does. So a score has the same bits whatever shares its loads.
 
+/** Where what is read for its cache line alone goes. */
+let sink = 0
+
 /** Bytes of 128 i16 channels. */
 // @ts-ignore: decorator
 @inline
@@ -23,23 +26,26 @@ export function takeQuery(query: usize, to: usize, factor: usize, headDim: i32, 
 
 /**
  * out [n queries, step bytes] f32: scores against `rows` keys, in fours: up to three more are read and written. n is 1 … 4.
+ * near, next: two other tiles' keys or values, 0 for none, whose cache lines pairs of queries bring in on their way where rows are i16.
  * queries: codes [n, bytes] with factors [n] f32 (query scale × softmax scale), or f32; keys [rows, bytes], scales [rows] f32 (i16).
  */
-export function scoreTile(queries: usize, factors: usize, n: i32, keys: usize, scales: usize, rows: i32, bytes: usize, type: i32, out: usize, step: usize): void {
+export function scoreTile(queries: usize, factors: usize, n: i32, keys: usize, scales: usize, rows: i32, bytes: usize, type: i32, out: usize, step: usize, near: usize, next: usize): void {
   let i = 0
   for (; i + 2 <= n; i += 2, queries += 2 * bytes, factors += 8, out += 2 * step) {
     if (type != I16) pairF32(queries, factors, keys, rows, bytes, out, step)
-    else pairI16(queries, factors, keys, scales, rows, bytes, out, step)
+    else pairI16(queries, factors, keys, scales, rows, bytes, out, step, i || !near ? keys : near, i || !near ? keys : next)
   }
   if (i == n) return
   if (type == I16) oneI16(queries, factors, keys, scales, rows, bytes, out)
   else oneF32(queries, factors, keys, rows, bytes, out)
 }
 
-function pairI16(q: usize, factors: usize, keys: usize, scales: usize, rows: i32, bytes: usize, out: usize, step: usize): void {
+function pairI16(q: usize, factors: usize, keys: usize, scales: usize, rows: i32, bytes: usize, out: usize, step: usize, near: usize, next: usize): void {
+  let touched = 0
   const f0 = v128.load32_splat(factors), f1 = v128.load32_splat(factors, 4)
   const zero = i32x4.splat(0)
   for (let i = 0; i < rows; i += 4, scales += 16, out += 16, keys += 4 * bytes) {
+    for (const end = near + 4 * bytes; near < end; near += 64, next += 64) touched ^= load<i32>(near) ^ load<i32>(next)
     let s0 = zero, s1 = zero
     for (let c: usize = 0; c < bytes; ) {
       let a0 = zero, a1 = zero, a2 = zero, a3 = zero, b0 = zero, b1 = zero, b2 = zero, b3 = zero
@@ -63,6 +69,7 @@ function pairI16(q: usize, factors: usize, keys: usize, scales: usize, rows: i32
     v128.store(out, f32x4.mul(f32x4.mul(s0, scale), f0))
     v128.store(out + step, f32x4.mul(f32x4.mul(s1, scale), f1))
   }
+  sink = touched
 }
 
 function oneI16(q: usize, factors: usize, keys: usize, scales: usize, rows: i32, bytes: usize, out: usize): void {

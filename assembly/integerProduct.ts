@@ -4,6 +4,17 @@ import { Q4_0, Q4_1, Q8_0, codeBytes, nibbleMask, recordBytes } from './packed'
 //   sum += (f32(Σ weight·code)·d)·s + m·(s·Σ code)
 // The integer sums are exact, so one token and four, nibbles and widened weights give the same bits.
 
+/** Where what is read for its cache line alone goes. */
+let sink = 0
+
+/**
+ * Bytes by which reading runs ahead of one token's products: a load from each cache line that is soon wanted, which the processor's
+ * own prefetching brings too late from memory. 512 to 1024 do about alike, less than every line costs more than it gives.
+ */
+// @ts-ignore: decorator
+@inline
+export const AHEAD: usize = 768
+
 /** Bytes of a widened record: [16 pairs][8 rows][2] i16. */
 export const WIDE: usize = 512
 
@@ -52,17 +63,21 @@ export function widen(tile: usize, packed: usize, records: i32, layout: i32): vo
 
 /**
  * One token, 8 rows, straight from nibbles. sums [8] f32 are added to; code [32·records] i16, block [records] as `Activations`.
+ * As far as `ahead` bytes behind each record its cache lines are touched.
  * The second and third nibble are masked where they stand, 16 and 256 times too large: at most 8 × 256 × 15 × 32639 < 2³⁰ a
  * record, and exact when shifted back.
  */
 // @ts-ignore: decorator
 @inline
-function oneNibbles(sums: usize, packed: usize, code: usize, block: usize, records: i32, minima: bool): void {
+function oneNibbles(sums: usize, packed: usize, code: usize, block: usize, records: i32, minima: bool, ahead: usize): void {
+  let touched = 0
   const m0 = nibbleMask(0), m1 = nibbleMask(1), m2 = nibbleMask(2)
   let a0 = v128.load(sums), a1 = v128.load(sums, 16)
   for (let b = 0; b < records; b++) {
     let i0 = i32x4.splat(0), i1 = i0, j0 = i0, j1 = i0, k0 = i0, k1 = i0
     const end = packed + 128
+    const next = packed + ahead
+    touched ^= load<i32>(next) ^ load<i32>(next, 64) ^ load<i32>(next, 128)
     do {
       const w0 = v128.load(packed), w1 = v128.load(packed, 16)
       let q = v128.load32_splat(code)
@@ -95,13 +110,17 @@ function oneNibbles(sums: usize, packed: usize, code: usize, block: usize, recor
   }
   v128.store(sums, a0)
   v128.store(sums, a1, 16)
+  sink = touched
 }
 
 /** The same from bytes. */
-function oneBytes(sums: usize, packed: usize, code: usize, block: usize, records: i32): void {
+function oneBytes(sums: usize, packed: usize, code: usize, block: usize, records: i32, ahead: usize): void {
+  let touched = 0
   let a0 = v128.load(sums), a1 = v128.load(sums, 16)
   for (let b = 0; b < records; b++) {
     let i0 = i32x4.splat(0), i1 = i0, j0 = i0, j1 = i0
+    const next = packed + ahead
+    touched ^= load<i32>(next) ^ load<i32>(next, 64) ^ load<i32>(next, 128) ^ load<i32>(next, 192) ^ load<i32>(next, 256)
     for (let quarter = 0; quarter < 4; quarter++) {
       let w = v128.load(packed), q = v128.load32_splat(code)
       i0 = dot(i0, i16x8.extend_low_i8x16_s(w), q)
@@ -125,13 +144,14 @@ function oneBytes(sums: usize, packed: usize, code: usize, block: usize, records
   }
   v128.store(sums, a0)
   v128.store(sums, a1, 16)
+  sink = touched
 }
 
 /** One token, 8 rows, `records` records from packed. */
-export function integerOne(sums: usize, packed: usize, code: usize, block: usize, records: i32, layout: i32): void {
-  if (layout == Q4_1) oneNibbles(sums, packed, code, block, records, true)
-  else if (layout == Q4_0) oneNibbles(sums, packed, code, block, records, false)
-  else oneBytes(sums, packed, code, block, records)
+export function integerOne(sums: usize, packed: usize, code: usize, block: usize, records: i32, layout: i32, ahead: usize): void {
+  if (layout == Q4_1) oneNibbles(sums, packed, code, block, records, true, ahead)
+  else if (layout == Q4_0) oneNibbles(sums, packed, code, block, records, false, ahead)
+  else oneBytes(sums, packed, code, block, records, ahead)
 }
 
 /** quad [pairs][4 tokens] = pairs of codes of four tokens, `stride` bytes apart, side by side: one pointer runs through them. */

@@ -1,7 +1,7 @@
 import { firstRow, setCost, tokens } from './registers'
 import { F32, Q8_0, groupBytes, recordBytes } from './packed'
 import { columnBytes, expand, floatFour, floatOne } from './floatProduct'
-import { integerFour, integerOne, interleave, widen } from './integerProduct'
+import { AHEAD, integerFour, integerOne, interleave, widen } from './integerProduct'
 
 /** Rows of one block of work: 8 groups. */
 const ROWS: i32 = 64
@@ -14,8 +14,8 @@ const WIDE_COLUMNS: i32 = 1024
 const FLOAT_COLUMNS: i32 = 512
 const TILE: usize = 16384
 
-/** sums [count][ROWS] += codes [count, columns] × `groups` groups of packed. tile: 16 KiB, and behind it 2 KiB a token for quads. */
-function integerProducts(sums: usize, tile: usize, packed: usize, groups: i32, columns: i32, layout: i32, codes: usize, blocks: usize, count: i32): void {
+/** sums [count][ROWS] += codes [count, columns] × `groups` groups of packed, of a matrix up to `end`. tile: 16 KiB, and behind it 2 KiB a token for quads. */
+function integerProducts(sums: usize, tile: usize, packed: usize, groups: i32, columns: i32, layout: i32, codes: usize, blocks: usize, count: i32, end: usize): void {
   const codeStride = <usize>columns << 1, blockStride = <usize>(columns >> 5) << 4
   const whole = count & ~3
   const chunk = whole ? WIDE_COLUMNS : columns
@@ -33,8 +33,10 @@ function integerProducts(sums: usize, tile: usize, packed: usize, groups: i32, c
       for (; t < whole; t += 4, s += 4 * SUMS, quad += quadBytes, block += 4 * blockStride)
         integerFour(s, SUMS, tile, group, quad, block, blockStride, records, layout)
       let code = codes + <usize>t * codeStride + (<usize>c << 1)
+      // Nothing is read behind the matrix.
+      const ahead = min(AHEAD, end - group - <usize>records * recordBytes(layout))
       for (; t < count; t++, s += SUMS, code += codeStride, block += blockStride)
-        integerOne(s, group, code, block, records, layout)
+        integerOne(s, group, code, block, records, layout, ahead)
     }
   }
 }
@@ -100,7 +102,7 @@ export function project(a: usize, block: i32, scratch: usize): void {
     memory.fill(sums, 0, <usize>count * SUMS)
     if (layout >= Q8_0 && !exact) {
       const codes = load<usize>(a, 8) + (<usize>t * columns << 1), blocks = load<usize>(a, 12) + (<usize>t * (columns >> 5) << 4)
-      integerProducts(sums, tile, packed, groups, columns, layout, codes, blocks, count)
+      integerProducts(sums, tile, packed, groups, columns, layout, codes, blocks, count, load<usize>(a, 16) + <usize>((rows + 7) >> 3) * groupBytes(layout, columns))
     } else floatProducts(sums, tile, packed, groups, columns, layout, load<usize>(a, 4) + (<usize>t * columns << 2), count)
     for (let i: usize = 0; i < <usize>count; i++, out += stride) finish(out, sums + i * SUMS, bias, here, residual)
   }

@@ -1,5 +1,5 @@
 import { setCost } from './registers'
-import { exp1 } from './simd'
+import { exp1, max4 } from './simd'
 
 // llama.cpp's default order: penalty, top-k, top-p, min-p, temperature, draw. Top-p and min-p thus see the weights of
 // temperature 1: e^(logit − largest). Sums run in f64 in a fixed order, so every build draws the same ids.
@@ -10,12 +10,21 @@ function finite(x: f32): f32 {
   return min(max(x, -f32.MAX_VALUE), f32.MAX_VALUE)
 }
 
-/** First of the largest of n logits. */
+/** First of the largest of n logits, each as `finite` takes it. */
 function argmax(logits: usize, n: i32): i32 {
-  let best = 0
-  for (let i = 1; i < n; i++)
-    if (finite(load<f32>(logits + (<usize>i << 2))) > finite(load<f32>(logits + (<usize>best << 2)))) best = i
-  return best
+  // pmax keeps its first operand where the second is NaN.
+  let top = f32x4.splat(-f32.MAX_VALUE)
+  let i = 0
+  for (; i + 4 <= n; i += 4) top = f32x4.pmax(top, v128.load(logits + (<usize>i << 2)))
+  let largest = min(max4(top), f32.MAX_VALUE)
+  for (; i < n; i++) largest = max(largest, finite(load<f32>(logits + (<usize>i << 2))))
+  // Where nothing lies above the lowest all count as it, and the first of all is taken.
+  if (largest == -f32.MAX_VALUE) return 0
+  top = f32x4.splat(largest)
+  for (i = 0; i + 4 <= n; i += 4)
+    if (v128.any_true(f32x4.ge(v128.load(logits + (<usize>i << 2)), top))) break
+  while (i < n && !(load<f32>(logits + (<usize>i << 2)) >= largest)) i++
+  return i
 }
 
 /** SplitMix64 (Steele, Lea, Flood, OOPSLA 2014, doi 10.1145/2660193.2660195; constants as in java.util.SplittableRandom): any state is a good seed. In [0, 1). */

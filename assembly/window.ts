@@ -12,7 +12,7 @@ const QUERIES: i32 = 4
 function scoreRows(queries: usize, factors: usize, n: i32, segment: usize, rows: i32, headDim: i32, type: i32, out: usize, step: usize): void {
   const bytes = vectorBytes(type, headDim)
   for (let r = 0; r < rows; r += 64, out += 256)
-    scoreTile(queries, factors, n, keyOf(segment, r, type, headDim), type == I16 ? keyScaleOf(segment, r, type, headDim) : 0, min(64, rows - r), bytes, type, out, step)
+    scoreTile(queries, factors, n, keyOf(segment, r, type, headDim), type == I16 ? keyScaleOf(segment, r, type, headDim) : 0, min(64, rows - r), bytes, type, out, step, 0, 0)
 }
 
 // scoreWindow | out | ring | segments | sets | stride | tokens | heads | kvHeads | headDim | type | ringRows | window | scale |
@@ -95,7 +95,7 @@ export function tokenScore(a: usize, block: i32, scratch: usize): void {
       takeQuery(load<usize>(a, 4) + (<usize>((h + j) * headDim) << 2), queries + <usize>j * bytes, factors + (<usize>j << 2), headDim, type, load<f32>(a, 32))
     for (let r = 0; r < rows; r += 64) {
       const live = min(64, rows - r)
-      scoreTile(queries, factors, n, keyOf(segment, r, type, headDim), type == I16 ? keyScaleOf(segment, r, type, headDim) : 0, live, bytes, type, scores, 256)
+      scoreTile(queries, factors, n, keyOf(segment, r, type, headDim), type == I16 ? keyScaleOf(segment, r, type, headDim) : 0, live, bytes, type, scores, 256, 0, 0)
       for (let j = 0; j < n; j++)
         memory.copy(load<usize>(a) + <usize>(h + j) * stride + (<usize>r << 2), scores + (<usize>j << 8), <usize>live << 2)
     }

@@ -120,10 +120,7 @@ export function copyTile(w: Work, segment: usize, list: usize, n: i32): void {
   }
 }
 
-/**
- * Reads from each cache line of the tile's values and of the next tile's keys, so that they come while scores are made: few
- * queries keep the processor busy for less time than memory takes.
- */
+/** Reads from each cache line of the tile's values and of the next tile's keys, so that they come while scores are made. */
 export function touchTiles(w: Work, keys: usize): void {
   let x = 0
   for (let k = keys, v = w.values, end = k + 64 * w.bytes; k < end; k += 128, v += 128)

@@ -41,6 +41,8 @@ export interface Model {
   readonly header: Header
   readonly tokenizer: Tokenizer
   readonly kernels: Kernels
+  /** For measurements that the functions below do not make: see src/model/logits.ts. */
+  readonly network: Network
   readonly kv: RowType
   readonly precision: Precision
   /** Ids of a prompt, rendered with the file's chat template unless it is raw. */
@@ -136,7 +138,7 @@ function modelOf({ network, header, tokenizer, kv, precision, limit, name }: Par
   const chat = (): Chat => template ??= chatTemplate(header.metadata, tokenizer)
   const generator: Generator = { network, tokenizer, chat, defaultMethod: rocketkv, kv, precision, limit }
   return {
-    name, config, header, tokenizer, kernels: k, kv, precision,
+    name, config, header, tokenizer, kernels: k, network, kv, precision,
     encode: prompt => promptIds(promptOf(prompt), tokenizer, chat),
     generate: (prompt, options) => generate(generator, promptOf(prompt), options),
     async read(given, watch = {}) {

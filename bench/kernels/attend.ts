@@ -1,9 +1,7 @@
-// Attention by shape: min and median milliseconds, GMAC/s of scores and weighted values together, and bytes of rows read a second.
-// node --import tsx bench/kernels/attend.ts
-import { cpus } from 'node:os'
 import { rowBytes, rowTypes, segmentWords, type Kernels, type RowType, type Tensor } from '../../src/kernels/index.ts'
 import { wasm } from '../../src/wasm/index.ts'
 import { normal } from '../../test/cases.ts'
+import { interleave, report, timesOf, type Options } from '../harness.ts'
 
 interface Shape { name: string; type: RowType; layers: number; kvHeads: number; group: number; headDim: number; rows: number; tokens: number; listed?: number }
 
@@ -18,9 +16,6 @@ const shapes: Shape[] = [
   { name: 'prefill', type: 'i16', layers: 1, kvHeads: 3, group: 3, headDim: 64, rows: 0, tokens: 256 },
   { name: 'prefill', type: 'i16', layers: 1, kvHeads: 2, group: 6, headDim: 128, rows: 4096, tokens: 256 },
 ]
-
-const rounds = 9
-const median = (x: number[]): number => x.sort((a, b) => a - b)[x.length >> 1]!
 
 /** Rows [rows + tokens] of one layer; every KV head holds the same numbers. */
 async function cache(k: Kernels, { type, kvHeads, headDim, rows, tokens }: Shape): Promise<Tensor> {
@@ -41,7 +36,7 @@ async function cache(k: Kernels, { type, kvHeads, headDim, rows, tokens }: Shape
   return segments
 }
 
-async function bench(shape: Shape): Promise<void> {
+async function run(options: Options, shape: Shape): Promise<void> {
   const { name, type, layers, kvHeads, group, headDim, rows, tokens, listed } = shape
   const k = await wasm(), heads = kvHeads * group
   const query = k.tensor([tokens, heads, headDim], 'f32'), out = k.tensor([tokens, heads, headDim], 'f32')
@@ -55,18 +50,14 @@ async function bench(shape: Shape): Promise<void> {
   for (let l = 0; l < layers; l++) caches.push(await cache(k, shape))
   const program = k.record(() => caches.forEach(segments => k.attend({ out, query, segments, rows: list, counts, sets: kvHeads, capacity: listed ?? 0,
     heads, kvHeads, headDim, type: rowTypes[type], scale: headDim ** -0.5 })))
-  const times: number[] = []
-  for (let i = 0; i <= rounds; i++) {
-    const start = performance.now()
-    await k.run(program, { tokens, position: rows })
-    if (i) times.push(performance.now() - start)
-  }
+  const [times] = await interleave([() => k.run(program, { tokens, position: rows })], { rounds: options.quick ? 3 : 9 })
   const read = listed ?? rows + (tokens + 1) / 2
-  const macs = layers * heads * tokens * read * 2 * headDim, bytes = layers * kvHeads * (listed ?? rows + tokens) * rowBytes(type, headDim)
-  const ms = median(times)
-  console.log(JSON.stringify({ kernel: 'attend', name, type, layers, kvHeads, group, headDim, rows, tokens, min: +times[0]!.toFixed(2), median: +ms.toFixed(2),
-    'GMAC/s': +(macs / ms / 1e6).toFixed(1), 'GB/s': +(bytes / ms / 1e6).toFixed(1) }))
+  const work = tokens === 1 ? { unit: 'GB/s', amount: layers * kvHeads * (listed ?? rows + tokens) * rowBytes(type, headDim) } as const
+    : { unit: 'GMAC/s', amount: layers * heads * tokens * read * 2 * headDim, type } as const
+  report(options, name, { type, layers, kvHeads, group, headDim, rows, tokens }, timesOf(times!), work)
 }
 
-console.log(`# ${cpus()[0]!.model} · Node ${process.versions.node} · V8 ${process.versions.v8} · wasm simd`)
-for (const shape of shapes.filter(s => !process.argv[2] || s.name.includes(process.argv[2]))) await bench(shape)
+/** Attention by shape. Of one token the bytes of the rows count, of many the multiply-adds of scores and weighted values together. */
+export async function bench(options: Options): Promise<void> {
+  for (const shape of shapes) if (`attend ${shape.name}`.includes(options.only)) await run(options, { ...shape, name: `attend ${shape.name}` })
+}

@@ -1,41 +1,45 @@
-// Products per second of `project` on wasm: node --import tsx bench/kernels/matmul.ts
-// Rows: layout, shape, tokens; the least and the median of the runs; 10⁹ multiply-adds a second by the median.
 import { layouts, packedBytes, type Layout } from '../../src/kernels/index.ts'
 import { wasm } from '../../src/wasm/index.ts'
 import { random } from '../../test/cases.ts'
+import { interleave, report, timesOf, type Options } from '../harness.ts'
 
+/** A gate of the 135M model. */
 const rows = 1536, columns = 576
 const cases: readonly (readonly [Layout, 0 | 1])[] = [['Q4_1', 0], ['Q4_0', 0], ['Q8_0', 0], ['Q4_1', 1], ['Q8_0', 1], ['F16', 0], ['BF16', 0], ['F32', 0]]
 const tokenCounts = [1, 2, 3, 4, 7, 64, 256]
-/** Measured time of one case. */
-const wanted = 150
+/** Weights that one run walks through: more than caches hold, as a model's are when a token reads them. */
+const manyBytes = 48 << 20
 
-const k = await wasm()
-const next = random(1)
-const codes = k.tensor([256, columns], 'i16'), blocks = k.tensor([256, columns / 32, 4], 'f32'), values = k.tensor([256, columns], 'f32')
-k.upload(codes, Int16Array.from({ length: 256 * columns }, () => Math.floor(next() * 65279) - 32639))
-k.upload(blocks, Float32Array.from({ length: 256 * columns / 8 }, () => next()))
-k.upload(values, Float32Array.from({ length: 256 * columns }, () => next() - 0.5))
-const out = k.tensor([256, rows], 'f32')
-
-console.log(`node ${process.version}, V8 ${process.versions.v8}, ${rows} x ${columns}`)
-for (const [layout, exact] of cases) {
-  const packed = k.tensor([packedBytes(layout, rows, columns)], 'u8')
-  // Bytes of 60 make normal numbers in every float format.
-  k.upload(packed, Uint8Array.from({ length: packed.bytes }, (_, i) => i % 2 ? 60 : Math.floor(next() * 256)))
-  const program = k.record(() => k.project({ out, values, codes, blocks, packed, bias: null, layout: layouts[layout], rows, columns, residual: 0, exact }))
-  for (const tokens of tokenCounts) {
-    const times: number[] = []
-    for (const end = performance.now() + wanted; performance.now() < end || times.length < 5;) {
-      const start = performance.now()
-      await k.run(program, { tokens, position: 0 })
-      times.push(performance.now() - start)
+/** Multiply-adds of `project`: of one matrix again and again, and of many in turn, which come from memory. */
+export async function bench(options: Options): Promise<void> {
+  const k = await wasm()
+  const next = random(1)
+  const codes = k.tensor([256, columns], 'i16'), blocks = k.tensor([256, columns / 32, 4], 'f32'), values = k.tensor([256, columns], 'f32')
+  k.upload(codes, Int16Array.from({ length: 256 * columns }, () => Math.floor(next() * 65279) - 32639))
+  k.upload(blocks, Float32Array.from({ length: 256 * columns / 8 }, () => next()))
+  k.upload(values, Float32Array.from({ length: 256 * columns }, () => next() - 0.5))
+  const out = k.tensor([256, rows], 'f32')
+  for (const [layout, exact] of cases) {
+    const name = `project ${layout}${exact ? ' exact' : ''}`
+    if (!name.includes(options.only)) continue
+    const bytes = packedBytes(layout, rows, columns), copies = Math.ceil(manyBytes / bytes)
+    const matrices = Array.from({ length: copies }, () => k.tensor([bytes], 'u8'))
+    // Bytes of 60 make normal numbers in every float format.
+    k.upload(matrices[0]!, Uint8Array.from({ length: bytes }, (_, i) => i % 2 ? 60 : Math.floor(next() * 256)))
+    for (const matrix of matrices.slice(1)) k.copy(matrix, 0, matrices[0]!, 0, bytes)
+    const operands = { out, values, codes, blocks, bias: null, layout: layouts[layout], rows, columns, residual: 0, exact } as const
+    const same = k.record(() => matrices.forEach(() => k.project({ ...operands, packed: matrices[0]! })))
+    const apart = k.record(() => matrices.forEach(packed => k.project({ ...operands, packed })))
+    for (const tokens of options.quick ? [1, 256] : tokenCounts) {
+      const programs = tokens === 1 ? [['cache', same], ['memory', apart]] as const : [['cache', same]] as const
+      const times = await interleave(programs.map(([, program]) => () => k.run(program, { tokens, position: 0 })), { rounds: tokens < 64 ? 9 : 3 })
+      for (const [i, [from]] of programs.entries())
+        report(options, name, { rows, columns, tokens, from }, timesOf(times[i]!),
+          { unit: 'GMAC/s', amount: copies * rows * columns * tokens, type: layout.startsWith('Q') && !exact ? 'i16' : 'f32' },
+          tokens === 1 ? { 'GB/s': Number((copies * bytes / timesOf(times[i]!).median / 1e6).toFixed(1)) } : {})
     }
-    times.sort((a, b) => a - b)
-    const median = times[times.length >> 1]!
-    console.log(JSON.stringify({ kernel: 'project', layout, exact, tokens, min: +times[0]!.toFixed(3), median: +median.toFixed(3),
-      rate: +(rows * columns * tokens / median / 1e6).toFixed(1) }))
+    k.release(same)
+    k.release(apart)
+    k.free(...matrices)
   }
-  k.release(program)
-  k.free(packed)
 }

@@ -1,9 +1,7 @@
-// Choosing rows: what one decode step adds over all layers, and what cutting a prompt costs. Min and median milliseconds a run.
-// node --import tsx bench/kernels/select.ts
-import { cpus } from 'node:os'
 import { boundBytes, rowBytes, rowTypes, segmentWords, wholeTiles, type Kernels, type Registers, type RowType, type Tensor } from '../../src/kernels/index.ts'
 import { wasm } from '../../src/wasm/index.ts'
 import { normal } from '../../test/cases.ts'
+import { interleave, report, timesOf, type Options, type Shape } from '../harness.ts'
 
 const rounds = 31
 const layers = 30, kvHeads = 3, heads = 9, headDim = 64, held = 1500, pageSize = 3, count = 30, budget = 128
@@ -25,20 +23,18 @@ async function cache(k: Kernels, type: RowType): Promise<Tensor> {
   return segments
 }
 
-async function time(k: Kernels, name: string, shape: object, registers: Registers, body: () => void): Promise<void> {
-  const program = k.record(body), times: number[] = []
-  for (let i = -3; i < rounds; i++) {
-    const start = performance.now()
-    await k.run(program, registers)
-    if (i >= 0) times.push(performance.now() - start)
-  }
+/** A program's rows of results, if they are wanted. */
+const timer = (options: Options, k: Kernels) => async (name: string, shape: Shape, registers: Registers, body: () => void): Promise<void> => {
+  if (!name.includes(options.only)) return
+  const program = k.record(body)
+  const [times] = await interleave([() => k.run(program, registers)], { rounds: options.quick ? 5 : rounds, warmUp: 3 })
   k.release(program)
-  times.sort((a, b) => a - b)
-  console.log(JSON.stringify({ kernel: name, ...shape, min: +times[0]!.toFixed(3), median: +times[rounds >> 1]!.toFixed(3) }))
+  report(options, name, shape, timesOf(times!), null)
 }
 
-async function decode(type: RowType): Promise<void> {
-  const k = await wasm(), stride = Math.ceil(wholeTiles(held + 1) / pageSize)
+/** What one decode step adds over all layers. */
+async function decode(options: Options, type: RowType): Promise<void> {
+  const k = await wasm(), time = timer(options, k), stride = Math.ceil(wholeTiles(held + 1) / pageSize)
   const query = k.tensor([heads, headDim], 'f32'), channels = k.tensor([kvHeads, count], 'u32'), temperature = k.tensor([heads], 'f32')
   const scores = k.tensor([heads, stride], 'f32'), weights = k.tensor([kvHeads, stride], 'f32')
   const rows = k.tensor([kvHeads, budget], 'u32'), counts = k.tensor([kvHeads], 'u32')
@@ -54,28 +50,31 @@ async function decode(type: RowType): Promise<void> {
     topPages: segments => k.topPages({ rows, counts, weights, segments, sets: kvHeads, kvHeads, pageSize, stride, tokens: budget, first: 0, last: 0, newest: 0, capacity: budget }),
     questScore: segments => k.questScore({ out: scores, query, segments, sets: heads, heads, kvHeads, headDim, type: rowTypes[type], pageSize, stride }),
   }
-  const shape = { type, layers, kvHeads, heads, headDim, rows: held, pageSize, count, budget }, registers = { tokens: 1, position: held }
-  await time(k, 'hsa step', shape, registers, () => caches.forEach(segments => Object.entries(steps).forEach(([name, step]) => name === 'questScore' || step(segments))))
-  for (const [name, step] of Object.entries(steps)) await time(k, name, shape, registers, () => caches.forEach(step))
-  await time(k, 'bounds of all pages', shape, registers, () =>
+  const shape = { type, layers, kvHeads, rows: held, pageSize, budget }, registers = { tokens: 1, position: held }
+  await time('hsa step', shape, registers, () => caches.forEach(segments => Object.entries(steps).forEach(([name, step]) => name === 'questScore' || step(segments))))
+  for (const [name, step] of Object.entries(steps)) await time(name, shape, registers, () => caches.forEach(step))
+  await time('bounds of all pages', shape, registers, () =>
     caches.forEach(segments => k.bounds({ segments, kvHeads, headDim, type: rowTypes[type], pageSize, all: 1 })))
 }
 
-async function prompt(tokens: number): Promise<void> {
-  const k = await wasm(), sets = 3, stride = tokens, capacity = 2048, registers = { tokens: 0, position: tokens }
+/** What cutting a prompt costs in one layer. */
+async function prompt(options: Options, tokens: number): Promise<void> {
+  const k = await wasm(), time = timer(options, k), sets = 3, stride = tokens, capacity = 2048, registers = { tokens: 0, position: tokens }
   const scores = k.tensor([sets, stride], 'f32'), out = k.tensor([sets, stride], 'f32')
   const keep = k.tensor([sets], 'u32'), rows = k.tensor([sets, capacity], 'u32'), counts = k.tensor([sets], 'u32')
   k.upload(scores, normal(sets * stride).map(Math.exp))
   k.upload(keep, Array<number>(sets).fill(1500))
   const shape = { sets, tokens }
   for (const maximum of [1, 0])
-    await time(k, 'pool', { ...shape, neighbours: 63, maximum }, registers, () => k.pool({ out, scores, sets, stride, tokens, kernel: 63, maximum }))
+    await time('pool', { ...shape, neighbours: 63, maximum }, registers, () => k.pool({ out, scores, sets, stride, tokens, kernel: 63, maximum }))
   for (const [name, from] of [['plain', scores], ['pooled', out]] as const) {
     if (from === out) await k.once(registers, () => k.pool({ out, scores, sets, stride, tokens, kernel: 63, maximum: 1 }))
-    await time(k, 'topk', { ...shape, scores: name, keep: 1500 }, registers, () => k.topk({ rows, counts, scores: from, keep, sets, stride, tokens, first: 0, last: 32, capacity }))
+    await time('topk', { ...shape, scores: name, keep: 1500 }, registers, () => k.topk({ rows, counts, scores: from, keep, sets, stride, tokens, first: 0, last: 32, capacity }))
   }
 }
 
-console.log(`# ${cpus()[0]!.model} · Node ${process.versions.node} · V8 ${process.versions.v8} · wasm simd`)
-for (const type of ['i16', 'f32'] as const) await decode(type)
-await prompt(16384)
+/** Choosing rows to read and rows to keep. */
+export async function bench(options: Options): Promise<void> {
+  for (const type of ['i16', 'f32'] as const) await decode(options, type)
+  await prompt(options, 16384)
+}

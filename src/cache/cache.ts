@@ -40,6 +40,8 @@ export interface Cache {
   advance(): void
   /** After a step has run; cuts again where the policy does so while decoding, then true: programs must be recorded again. */
   stepped(): Promise<boolean>
+  /** After a step that was broken off: what it stored counts nowhere. */
+  undo(): Promise<void>
   ledger(): Promise<Ledger>
   /** Rows that the last recorded layer chose in the last step, per set; null where it reads all. */
   chosen(): Promise<number[][] | null>
@@ -232,6 +234,11 @@ export function createCache(o: CacheOptions, start?: Start): Cache {
       }
       cutting.free()
       return moved
+    },
+    async undo() {
+      for (const layer of all()) writeTable(o, layer)
+      // Page bounds are built again from their rows at the next step; sums have the token's values in them already.
+      if (policy.decode.sums) for (const at of every) await index(readFrom(at))
     },
     async ledger() {
       const { bytes: memoryBytes, peak: memoryBytesPeak } = k.memory()

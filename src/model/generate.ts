@@ -90,7 +90,7 @@ export function answerTokens(promptTokens: number, trained: number, { maxTokens,
 }
 
 /** Bytes that reading a prompt takes beside the weights: cache at its peak, hidden states, one tile's activations. */
-export function neededBytes(g: Generator, policy: Policy, budget: number, tokens: number, answer: number): number {
+export function neededBytes(g: Pick<Generator, 'network' | 'kv'>, policy: Policy, budget: number, tokens: number, answer: number): number {
   const { dim, hiddenDim, heads, kvHeads, headDim, vocabulary, rotary } = g.network.config
   const { peak } = footprint({ policy, kv: g.kv, shape: shapeOf(g.network), tokens, answer, budget })
   const rows = Math.min(256, tokens)

@@ -83,6 +83,9 @@ async function ask(network: Network, o: LayerOptions, read: readonly LayerCache[
   return {
     ids, shared, free,
     async answer(options) {
+      const window = Math.min(options.policy.score?.window ?? 0, ids.length)
+      if (window > readingWindow)
+        throw Object.assign(new RangeError(`window must be at most the ${readingWindow} queries that a reading remembers, got ${window}`), { code: 'usage' })
       const sequence = createSequence(network, { ...options, kv: o.kv, precision })
       try {
         await sequence.adopt(layers, logits)

@@ -91,10 +91,16 @@ export function createSequence(network: Network, options: SequenceOptions, start
     k.upload(historyCount, [recent.length])
   }
 
-  /** Runs one token through the network. A step that was broken off leaves what it had appended uncounted. */
+  /** Runs one token through the network. A step that was broken off can be taken again. */
   async function forward(program: () => Program, signal?: AbortSignal): Promise<void> {
     if (await cache.room()) forget()
-    await k.run(program(), { tokens: 1, position: cache.seen() }, signal)
+    try {
+      await k.run(program(), { tokens: 1, position: cache.seen() }, signal)
+    } catch (error) {
+      await cache.undo()
+      if (pending !== null) k.upload(stream.ids, [pending])
+      throw error
+    }
     if (await cache.stepped()) forget()
   }
 

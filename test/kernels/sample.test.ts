@@ -49,6 +49,9 @@ test('temperature 0 takes the first maximum', async () => {
   await check([NaN, -Infinity, -3, NaN, -2], { temperature: 0 }, [4])
   await check([NaN, NaN], { temperature: 0 }, [0])
   await check([0, Infinity, Infinity], { temperature: 0 }, [1])
+  await check([NaN, NaN, -Infinity, NaN, NaN], { temperature: 0 }, [0])
+  await check([1, NaN, -2, 0, 7, 3, 7, NaN, 7], { temperature: 0 }, [4])
+  await check([1, 2, 3, 4, NaN, -Infinity, Infinity, Infinity, Infinity], { temperature: 0 }, [6])
 })
 
 test('draws what the reference draws', async () => {

@@ -1,0 +1,58 @@
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { load } from '../../src/load.ts'
+import { full } from '../../src/methods/full.ts'
+import { rocketkv } from '../../src/methods/rocketkv.ts'
+import { neededBytes } from '../../src/model/generate.ts'
+import { tiny, withSmollm } from '../models.ts'
+import { golden, someIds } from './helpers.ts'
+
+// Memory is told before it is spent: what a run takes at most is known from lengths alone.
+
+const { samples } = golden<{ samples: { len: number; text: string }[] }>('quality/needle.json')
+
+/** Share by which the memory that is taken may differ from what was told: scratch, programs, whole pages. Measured: 0.006. */
+const tolerance = 0.03
+
+/** The issue's limit for 7.6k prompt tokens and 64 of an answer under rocketkv, budget 256. */
+const mostBytes = 260e6
+
+withSmollm(test, 'memory of the 135M model: as told for 2k tokens, within 260 MB for 7.6k', async path => {
+  const model = await load(path), weights = model.kernels.memory().used, method = rocketkv(), answer = 8
+  const story = model.generate({ prompt: samples.find(s => s.len === 2000)!.text, raw: true }, { method, budget: 256, maxTokens: answer })
+  await story.all()
+  const told = weights + neededBytes(model, method, 256, story.promptTokens, answer), peak = story.ledger!.memoryBytesPeak
+  assert.ok(Math.abs(peak / told - 1) <= tolerance, `told ${told}, took ${peak}`)
+  const long = weights + neededBytes(model, method, 256, 7600, 64)
+  assert.ok(long <= mostBytes, `7.6k tokens: ${long} bytes`)
+  model.free()
+})
+
+/** The error of a promise that must fail. */
+const failure = (promise: Promise<unknown>): Promise<Error & { code?: string }> =>
+  promise.then(() => assert.unreachable('it fit') as never, (error: Error) => error)
+
+test('what does not fit is refused before a byte is taken', async () => {
+  const ids = someIds(8000), options = { method: full(), maxTokens: 16 }
+  const free = await load(tiny), needed = free.kernels.memory().used + neededBytes(free, options.method, 512, ids.length, options.maxTokens)
+  const model = await load(tiny, { limit: needed - 1 }), before = model.kernels.memory()
+  const error = await failure(model.generate({ ids }, options).all())
+  assert.is(error.code, 'memory')
+  assert.match(error.message, /^memory must stay within \d+ MB, got \d+ MB of weights and \d+ MB for 8000 prompt tokens under full$/)
+  assert.equal(model.kernels.memory(), before)
+  // What the method saves is what lets it fit.
+  const story = model.generate({ ids }, { ...options, method: rocketkv(), budget: 256, ignoreEos: true })
+  await story.all()
+  assert.is(story.tokens.length, options.maxTokens)
+  assert.ok(story.ledger!.memoryBytesPeak < needed)
+  model.free()
+})
+
+test('a limit below the weights is refused before they are read', async () => {
+  let read = 0
+  const error = await failure(load(tiny, { limit: 1e6, progress: bytes => { read = bytes } }))
+  assert.is(error.code, 'memory')
+  assert.is(read, 0)
+})
+
+test.run()
