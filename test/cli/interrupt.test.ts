@@ -50,7 +50,7 @@ test('while the model loads', async () => {
   }
 })
 
-test('while standard input is waited for', async () => {
+test('while a document\'s server says nothing', async () => {
   const server = await serve({ 'd.txt': 'x'.repeat(500_000) }, { stall: 1000 })
   try {
     const run = start(['run', '--document', `${server.url}/d.txt`, '--prompt', 'x'])
@@ -59,6 +59,12 @@ test('while standard input is waited for', async () => {
   } finally {
     server.close()
   }
+})
+
+test('while standard input is waited for', async () => {
+  const run = start(['tokenize', '-'], { input: null })
+  await pause(1000)
+  assert.is((await stopped(run)).err, 'pocketkv: interrupted\n')
 })
 
 test('while the prompt is read: --json still tells', async () => {

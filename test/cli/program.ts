@@ -28,13 +28,14 @@ interface Running {
 /** Longest that any call here may take, on a busy machine; what hangs fails by its exit code null. */
 const patienceMs = 120_000
 
-/** Starts `pocketkv args`. input: all of its standard input. */
-export function start(args: readonly string[], { input = '', env = {} }: { input?: string | Uint8Array; env?: Record<string, string> } = {}): Running {
+/** Starts `pocketkv args`. input: all of its standard input; null leaves that open. */
+export function start(args: readonly string[], { input = '', env = {} }: { input?: string | Uint8Array | null; env?: Record<string, string> } = {}): Running {
   const child = spawn(process.execPath, [program, ...args], { env: { ...process.env, ...env }, timeout: patienceMs, killSignal: 'SIGKILL' })
   let out = '', err = '', changed = (): void => {}
   child.stdout.setEncoding('utf8').on('data', (text: string) => { out += text; changed() })
   child.stderr.setEncoding('utf8').on('data', (text: string) => { err += text })
-  child.stdin.on('error', () => {}).end(input)
+  child.stdin.on('error', () => {})
+  if (input !== null) child.stdin.end(input)
   const ended = new Promise<Ended>(done => child.on('close', code => { changed(); done({ code, out, err }) }))
   return {
     ended,

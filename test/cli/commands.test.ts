@@ -1,0 +1,146 @@
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { methods } from '../../src/methods/index.ts'
+import { randomLlama, writeGguf } from '../gguf/write.ts'
+import { withSmollm } from '../models.ts'
+import { cli, file, json } from './program.ts'
+
+const commands = ['run', 'demo', 'methods', 'inspect', 'plan', 'tokenize', 'detokenize', 'template']
+/** cli.md's flags. */
+const flags: Record<string, readonly string[]> = {
+  run: ['model', 'method', 'budget', 'kv', 'precision', 'build', 'backend', 'threads', 'json', 'quiet', 'no-color', 'document', 'prompt', 'system', 'raw', 'max-tokens', 'temperature',
+    'top-k', 'top-p', 'min-p', 'repeat-penalty', 'seed', 'stop', 'ignore-eos', 'logits', 'kept', 'tokens', 'context', 'extend'],
+  demo: ['tokens', 'methods', 'json'], plan: ['model', 'tokens'], tokenize: ['model', 'no-special'], detokenize: ['model'], template: ['model', 'no-generation-prompt'],
+}
+
+for (const command of commands) test(`help: ${command}`, async () => {
+  const [long, short, topic] = await Promise.all([cli([command, '--help']), cli([command, '-h', '--nonsense']), cli(['help', command])])
+  assert.equal([long.code, short.code, topic.code], [0, 0, 0])
+  assert.is(short.out, long.out)
+  assert.is(topic.out, long.out)
+  assert.match(long.out, new RegExp(`^  pocketkv ${command}`))
+  for (const flag of [...flags[command] ?? [], 'json', 'quiet', 'no-color', 'help']) assert.match(long.out, new RegExp(`--${flag}\\b`))
+})
+
+test('help: all commands', async () => {
+  const [none, long, word] = await Promise.all([cli([]), cli(['--help']), cli(['help'])])
+  assert.match(none.out, /^ {2}pocketkv demo\n/)
+  for (const command of commands) assert.match(none.out, new RegExp(`^  ${command} `, 'm'))
+  assert.equal([long.out, word.out], [none.out, none.out])
+  assert.match((await cli(['--version'])).out, /^\d+\.\d+\.\d+\n$/)
+})
+
+test('methods: every one, with seven stages', async () => {
+  const rows = await json('methods')
+  assert.equal(rows.map((row: { name: string }) => row.name), Object.keys(methods))
+  for (const { paper, stages, parameters, secondQuestion } of rows) {
+    assert.match(paper, /^arXiv:\d{4}\.\d{5}$/)
+    assert.equal(Object.keys(stages), ['when', 'score', 'pool', 'allocate', 'select', 'store', 'decodeSelect'])
+    assert.ok(Object.values(stages).every(stage => typeof stage === 'string' && stage !== ''))
+    assert.type(parameters, 'object')
+    assert.ok(['everything', 'what was kept'].includes(secondQuestion))
+  }
+  assert.ok(Object.values(rows[0].stages).every(stage => stage === '·'), 'full is the full cache')
+  assert.ok(rows.slice(1).every(({ stages }: any) => Object.values(stages).some(stage => stage !== '·')), 'others differ from it')
+  const { out } = await cli(['methods', 'rocketkv'])
+  for (const part of ['arXiv:2502.14051', 'window attention (32)', 'maximum (63)', 'window=32,kernel=63', 'second question']) assert.ok(out.includes(part), part)
+  assert.is((await json('methods', 'snapkv')).length, 1)
+  assert.is((await cli(['methods', 'magic'])).code, 2)
+})
+
+test('inspect: what runs', async () => {
+  const r = await json('inspect', 'demo')
+  assert.equal([r.architecture, r.runs, r.problems, r.config.layers, r.config.kvHeads, r.tensorTypes.Q8_0, r.tokenizer.kind], ['llama', true, [], 4, 2, 29, 'gpt2'])
+  assert.match((await cli(['inspect'])).out, /^runs +yes$/m)
+})
+
+test('inspect: what does not, and why', async () => {
+  const model = file('other.gguf', writeGguf({ metadata: { 'general.architecture': 'mamba\u001b[31m', 'tokenizer.ggml.model': 'llama' },
+    tensors: [{ name: 'token_embd.weight', shape: [2, 32], type: 'F32', values: new Float32Array(64) }] }))
+  const r = await json('inspect', model)
+  assert.is(r.runs, false)
+  assert.match(r.problems.join('\n'), /architecture must be one of llama/)
+  assert.match(r.problems.join('\n'), /tokenizer\.ggml\.model must be gpt2/)
+  const { code, out } = await cli(['inspect', model])
+  assert.is(code, 0)
+  assert.match(out, /^runs +no$/m)
+  assert.is(out.includes('\u001b'), false)
+})
+
+test('plan: every method, from lengths alone', async () => {
+  const r = await json('plan', '--tokens', '16000')
+  assert.equal(r.rows.map((row: { method: string }) => row.method), Object.keys(methods))
+  assert.equal([r.tokens, r.answer, r.kv, r.fitsContext], [16000, 256, 'i16', true])
+  const by = Object.fromEntries(r.rows.map((row: any) => [row.method, row]))
+  assert.ok(by.rocketkv.kvBytes < by.full.kvBytes / 3)
+  for (const row of r.rows) {
+    assert.ok(row.kvBytes > 0 && row.kvBytesPeak >= row.kvBytes, row.method)
+    assert.is(row.kvBytesFull, by.full.kvBytes)
+  }
+  assert.is((await json('plan', '--tokens', '40000')).fitsContext, false)
+  assert.is((await json('plan', '--tokens', '16000', '--method', 'snapkv', '--budget', '64', '--kv', 'f32')).rows[0].tokensHeld, 64)
+  assert.equal([(await cli(['plan'])).code, (await cli(['plan', '--tokens', '0'])).code, (await cli(['plan', '--tokens', '100', '--kv', 'q4'])).code], [2, 2, 2])
+})
+
+test('tokenize: texts as they are', async () => {
+  assert.is((await cli(['tokenize', ''])).out, '[]\n')
+  assert.is((await cli(['tokenize', '-'], { input: '' })).out, '[]\n')
+  const padded = JSON.parse((await cli(['tokenize', '-'], { input: '  a\n ' })).out)
+  assert.equal(padded, JSON.parse((await cli(['tokenize', '  a\n '])).out))
+  assert.not.equal(padded, JSON.parse((await cli(['tokenize', 'a'])).out))
+  assert.is(JSON.parse((await cli(['tokenize', '<|im_end|>'])).out).length, 1)
+  assert.ok(JSON.parse((await cli(['tokenize', '--no-special', '<|im_end|>'])).out).length > 1)
+  assert.is((await cli(['tokenize'])).code, 2)
+  assert.is((await cli(['tokenize', 'two', 'words'])).code, 2)
+  assert.is((await cli(['tokenize', '--', '--json'])).out, (await cli(['tokenize', '-'], { input: '--json' })).out)
+})
+
+test('detokenize: gives the text back, nothing added', async () => {
+  const text = ' The river, ran — \u{1f600}\n'
+  const ids = JSON.parse((await cli(['tokenize', text])).out) as number[]
+  assert.is((await cli(['detokenize', ...ids.map(String)])).out, text)
+  assert.is((await cli(['detokenize', JSON.stringify(ids)])).out, text)
+  assert.is(await json('detokenize', ids.join(',')), text)
+  for (const bad of ['1024', 'a', '1.5']) assert.is((await cli(['detokenize', bad])).code, 2)
+})
+
+test('template: what the file renders, nothing added', async () => {
+  const messages = file('messages.json', JSON.stringify([{ role: 'user', content: 'Hi' }]))
+  const question = '<|im_start|>user\nHi<|im_end|>\n'
+  assert.is((await cli(['template', messages])).out, `${question}<|im_start|>assistant\n`)
+  assert.is((await cli(['template', '--no-generation-prompt', messages])).out, question)
+  assert.is(await json('template', messages), `${question}<|im_start|>assistant\n`)
+  assert.is((await cli(['template', '-'], { input: '[{"role":"user","content":"Hi"}]' })).out, `${question}<|im_start|>assistant\n`)
+  for (const bad of ['[{"role":"user"}]', '[{"content":"Hi"}]', '[1]', '[null]', '{}', '[', '']) assert.is((await cli(['template', file('bad.json', bad)])).code, 2, bad)
+})
+
+test('template: a file without one, and one that fails', async () => {
+  const shape = { layers: 1, heads: 1, kvHeads: 1, headDim: 16, dim: 16, hidden: 16, vocab: 300, context: 64, type: 'F32', tied: true, seed: 1 } as const
+  const bytes = Buffer.from(randomLlama(shape))
+  const messages = file('hi.json', '[{"role":"user","content":"Hi"}]')
+  const broken = Buffer.from(bytes), at = broken.indexOf('{% for m in messages %}')
+  broken.write('{% xyz', at)
+  const refused = await cli(['template', '--model', file('broken.gguf', broken), messages])
+  assert.is(refused.code, 3)
+  assert.match(refused.err, /^pocketkv: tokenizer\.chat_template could not be .*\n$/)
+  const unnamed = Buffer.from(bytes)
+  unnamed.write('tokenizer.chat_tempxxxx', unnamed.indexOf('tokenizer.chat_template'))
+  const none = await cli(['run', '--model', file('none.gguf', unnamed), '--prompt', 'Hi', '--max-tokens', '1'])
+  assert.is(none.code, 3)
+  assert.match(none.err, /use --raw/)
+  assert.is((await cli(['run', '--model', file('none.gguf', unnamed), '--prompt', 'Hi', '--max-tokens', '1', '--raw'])).code, 0)
+})
+
+withSmollm(test, 'plan and answer with the 135M model', async model => {
+  const plan = await json('plan', '--model', model, '--tokens', '100000')
+  const by = Object.fromEntries(plan.rows.map((row: any) => [row.method, row]))
+  assert.equal([plan.fitsContext, plan.trainedContext], [false, 8192])
+  assert.ok(by.full.kvBytes > 2e9 && by.rocketkv.kvBytes < by.full.kvBytes / 10)
+  const { text, stopReason, architecture } = await json('run', '--model', model, '--prompt', 'What is the capital of France?', '--max-tokens', '24')
+  assert.match(text, /Paris/)
+  assert.is(stopReason, 'eos')
+  assert.is(architecture, 'llama')
+  assert.is((await cli(['run', '--model', model, '--prompt', 'a', '--context', '8193'])).code, 4)
+})
+
+test.run()
