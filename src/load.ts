@@ -67,11 +67,13 @@ export interface DocumentReading extends Reading {
   generate(question: string, options?: GenerateOptions): Story
 }
 
+/** Each thread has scratch memory of its own; no processor that runs this has more cores to give. */
+const mostThreads = 64
 const mostBytes = 65535 * 65536
 const fail = (code: string, message: string): Error => Object.assign(new RangeError(message), { code })
 
 async function startKernels({ backend = 'auto', build, limit, threads = 1, module }: LoadOptions): Promise<Kernels> {
-  if (!(Number.isInteger(threads) && threads >= 1)) throw fail('usage', `threads must be a whole number from 1 on, got ${threads}`)
+  if (!(Number.isInteger(threads) && threads >= 1 && threads <= mostThreads)) throw fail('usage', `threads must be a whole number from 1 to ${mostThreads}, got ${threads}`)
   const most = { ...limit === undefined ? {} : { limit } }
   switch (backend) {
     case 'reference': return (await import('./reference/index.ts')).reference(most)

@@ -12,7 +12,7 @@ const root = fileURLToPath(new URL('..', import.meta.url))
 const allowed: Readonly<Record<string, readonly string[]>> = {
   kernels: [],
   reference: ['kernels'],
-  wasm: ['kernels', '@assemblyscript/loader'],
+  wasm: ['kernels', '@assemblyscript/loader', 'node:worker_threads'],
   gguf: ['node:fs/promises'],
   tokenizer: ['@huggingface/jinja', '@huggingface/tokenizers'],
   cache: ['kernels'],
@@ -69,9 +69,9 @@ test('the list names rooms that are there', () => {
   for (const name of Object.keys(allowed)) assert.ok(rooms.has(name), name)
 })
 
-test('Node only in the command line, and where a path is opened', () => {
+test('Node only in the command line, and where a path is opened or a thread started', () => {
   const node = all.filter(({ from, to }) => to.startsWith('node:') && !['cli', 'cli.ts'].includes(room(from)))
-  assert.equal([...new Set(node.map(({ from, to }) => `${from} ${to}`))], ['src/gguf/file.ts node:fs/promises'])
+  assert.equal([...new Set(node.map(({ from, to }) => `${from} ${to}`))], ['src/gguf/file.ts node:fs/promises', 'src/wasm/workers.ts node:worker_threads'])
   for (const { from, dynamic } of node) assert.ok(dynamic, `${from} must import Node where it needs it, so that it loads where there is none`)
 })
 
@@ -83,7 +83,7 @@ test('core sub-paths reach no tokenizer, model or command line', () => {
     assert.ok(reached.size > 0 && [...reached].every(path => code.includes(path)), name)
     for (const path of reached) for (const { to } of imports(path)) {
       if (to.startsWith('src/') && !to.startsWith('src/wasm/builds/')) reached.add(to)
-      else assert.ok(to.startsWith('src/') || to === '@assemblyscript/loader', `${name} must need no package but the loader, got ${to} in ${path}`)
+      else assert.ok(to.startsWith('src/') || to === '@assemblyscript/loader' || to === 'node:worker_threads', `${name} must need no package but the loader, got ${to} in ${path}`)
     }
     for (const path of reached) assert.ok(!outside.includes(room(path)), `${name} must not reach ${path}`)
   }

@@ -22,8 +22,7 @@ export const canShare = (): boolean => typeof SharedArrayBuffer === 'function'
 const isNode = (): boolean => typeof process === 'object' && typeof process.versions?.node === 'string' && typeof (globalThis as { Worker?: unknown }).Worker === 'undefined'
 
 async function nodeThread(): Promise<Thread> {
-  const name = 'node:worker_threads'
-  const { Worker } = await import(name) as typeof import('node:worker_threads')
+  const { Worker } = await import('node:worker_threads')
   const worker = new Worker(forNode, { eval: true })
   // A thread that waits must not keep the program alive.
   worker.unref()

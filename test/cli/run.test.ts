@@ -160,8 +160,8 @@ test('--kv, --precision, --backend, --build and --threads say what runs', async 
   const plainly = await json(...short, '--backend', 'reference')
   assert.is(plainly.backend, 'reference')
   const { out, err } = await cli([...short, '--threads', '4', '--json'])
-  assert.is(JSON.parse(out).threads, 1)
-  assert.match(err, /--threads 4: this version runs one thread/)
+  assert.is(JSON.parse(out).threads, 4)
+  assert.is(err, '')
 })
 
 test('--context and --system', async () => {
