@@ -22,7 +22,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   // The only place that puts a file, a tokenizer, a backend and a method together.
   'load.ts': ['model', 'cache', 'methods', 'kernels', 'reference', 'wasm', 'gguf', 'tokenizer'],
   'index.ts': ['load.ts', 'methods', 'cache', 'model', 'kernels'],
-  cli: ['demo', 'load.ts', 'model', 'cache', 'methods', 'gguf', 'tokenizer', 'wasm', 'cli-progress', 'node:'],
+  cli: ['demo', 'load.ts', 'model', 'cache', 'kernels', 'methods', 'gguf', 'tokenizer', 'wasm', 'cli-progress', 'node:'],
   'cli.ts': ['cli', 'node:fs/promises'],
 }
 

@@ -1,4 +1,6 @@
 import { expectedAnswer, footprint } from '../cache/plan.ts'
+import type { Policy, Request } from '../cache/policy.ts'
+import type { RowType } from '../kernels/index.ts'
 import { inspect } from '../load.ts'
 import { methods, parseMethod } from '../methods/index.ts'
 import { readConfig } from '../model/config.ts'
@@ -7,6 +9,38 @@ import { findTensors, weightBytes } from '../model/weights.ts'
 import { modelSource } from './files.ts'
 import { kvFlag, kvOf, methodFlags, modelFlag, outputFlags, usageError, type Command } from './options.ts'
 import { bytesText, print, printJson, table } from './output.ts'
+
+interface Row {
+  readonly method: string
+  readonly budget: number
+  readonly kvBytes: number
+  readonly kvBytesPeak: number
+  readonly kvBytesFull: number
+  readonly dense: boolean
+  /** Why it is dense; empty where it is not. */
+  readonly reason: string
+  readonly tokensHeld: number
+  readonly rowsReadPerStep: number
+  readonly pageSize: number
+  readonly channels: number
+}
+
+/** One method's row; where all are listed, one that this budget cannot serve says why instead of ending the list. */
+function rowOf(policy: Policy, request: Request & { readonly kv: RowType }, listed: boolean): Row | { readonly method: string; readonly budget: number; readonly refused: string } {
+  const { tokens, answer, budget } = request
+  try {
+    const { held, peak, full, planned } = footprint({ policy, ...request })
+    return {
+      method: policy.name, budget, kvBytes: held, kvBytesPeak: peak, kvBytesFull: full, dense: planned.dense, reason: planned.reason,
+      tokensHeld: policy.evicts && !planned.dense ? Math.min(planned.kept, tokens) : tokens,
+      rowsReadPerStep: Math.min(planned.read, tokens + answer), pageSize: planned.pageSize, channels: planned.channels,
+    }
+  } catch (error) {
+    const { code, message } = error as Error & { code?: string }
+    if (!listed || code !== 'usage') throw error
+    return { method: policy.name, budget, refused: message.startsWith(policy.name) ? message : `${policy.name}: ${message}` }
+  }
+}
 
 export const plan: Command = {
   name: 'plan',
@@ -31,16 +65,11 @@ export const plan: Command = {
     const { layers, heads, kvHeads, headDim } = config
     const shape = { layers, heads, kvHeads, headDim, scale: 1 / Math.sqrt(headDim) }
     const weights = weightBytes(findTensors(header, config))
-    const rows = policies.map(policy => {
-      const { held, peak, full, planned } = footprint({ policy, kv, shape, tokens, answer, budget })
-      return { method: policy.name, budget, kvBytes: held, kvBytesPeak: peak, kvBytesFull: full, dense: planned.dense, reason: planned.reason,
-        tokensHeld: policy.evicts && !planned.dense ? Math.min(planned.kept, tokens) : tokens,
-        rowsReadPerStep: Math.min(planned.read, tokens + answer), pageSize: planned.pageSize, channels: planned.channels }
-    })
+    const rows = policies.map(policy => rowOf(policy, { kv, shape, tokens, answer, budget }, asked === undefined))
     const fits = tokens + answer <= config.context
     if (input.on('json')) return printJson({ model: name, tokens, answer, kv, weightBytes: weights, trainedContext: config.context, fitsContext: fits, rows })
     await print(`${name}: ${tokens} tokens and an answer of ${answer}; weights ${bytesText(weights)}; trained context ${config.context}${fits ? '' : ' (too short: --extend)'}\n\n`)
-    await print(`${table([['method', 'held', 'at most', 'of full', 'rows read', 'kept', ''], ...rows.map(r => [r.method, bytesText(r.kvBytes), bytesText(r.kvBytesPeak),
-      `${(100 * r.kvBytes / r.kvBytesFull).toFixed(1)} %`, String(r.rowsReadPerStep), String(r.tokensHeld), r.dense ? 'dense' : ''])])}\n`)
+    await print(`${table([['method', 'held', 'at most', 'of full', 'rows read', 'kept', ''], ...rows.filter(row => 'kvBytes' in row).map(r => [r.method, bytesText(r.kvBytes), bytesText(r.kvBytesPeak),
+      `${(100 * r.kvBytes / r.kvBytesFull).toFixed(1)} %`, String(r.rowsReadPerStep), String(r.tokensHeld), r.dense ? 'dense' : ''])])}\n${rows.flatMap(row => 'refused' in row ? [`${row.refused}\n`] : []).join('')}`)
   },
 }
