@@ -23,7 +23,7 @@ function run(name, args) {
     child.on('close', code => {
       const count = word => [...text.matchAll(new RegExp(`^\\s+${word}:\\s+(\\d+)`, 'gm'))].reduce((sum, m) => sum + Number(m[1]), 0)
       const ran = count('Total'), passed = count('Passed'), skipped = count('Skipped')
-      const failed = code === 0 && ran > 0 ? 0 : Math.max(1, ran - passed)
+      const failed = code === 0 && ran + skipped > 0 ? 0 : Math.max(1, ran - passed)
       total.passed += passed
       total.failed += failed
       total.skipped += skipped
