@@ -10,18 +10,17 @@ import { bind } from './registers'
 @inline
 const LOOKS: i32 = 20_000
 
-/** Takes and runs blocks of the operation at hand until none is left; how many it ran. scratch: this thread's own. */
-function takeBlocks(registers: usize, scratch: usize): i32 {
-  let ran = 0
+/** Takes and runs blocks of the operation at hand until none is left. thread: 0 is the main one. */
+function takeBlocks(registers: usize, thread: i32): void {
   while (true) {
     const ticket = atomic.load<i64>(registers, 32)
     const left = <i32>ticket
-    if (left <= 0) return ran
+    if (left <= 0) return
     if (atomic.cmpxchg<i64>(registers, ticket, ticket - 1, 32) != ticket) continue
     const pc = load<usize>(registers, 40)
+    const scratch = load<usize>(registers, 24) + <usize>thread * load<usize>(registers, 28)
     execute(load<i32>(pc), pc + 8, load<i32>(registers, 44) + left - 1, scratch)
     atomic.add<i32>(registers, 1, 48)
-    ran++
   }
 }
 
@@ -33,7 +32,7 @@ export function share(registers: usize, pc: usize, first: i32, many: i32): void 
   const number = (atomic.load<i64>(registers, 32) >> 32) + 1
   atomic.store<i64>(registers, number << 32 | <i64>many, 32)
   if (atomic.load<i32>(registers, 52)) atomic.notify(registers + 36, -1)
-  takeBlocks(registers, load<usize>(registers, 24))
+  takeBlocks(registers, 0)
   // The main thread of a page must not sleep, and the others are at their last block.
   while (atomic.load<i32>(registers, 48) < many) {}
 }
@@ -47,7 +46,7 @@ export function help(registers: usize, thread: i32): void {
     const ticket = atomic.load<i64>(registers, 32)
     if (atomic.load<i32>(registers, 56)) return
     if (<i32>ticket > 0) {
-      takeBlocks(registers, load<usize>(registers, 24) + <usize>thread * load<usize>(registers, 28))
+      takeBlocks(registers, thread)
       looks = 0
       continue
     }

@@ -117,7 +117,10 @@ export async function load(source: string | URL | Blob | ArrayBuffer | Uint8Arra
     if (words.size !== config.vocabulary && words.size > config.vocabulary)
       throw new GgufError(`the vocabulary must have at most the ${config.vocabulary} rows of token_embd.weight, got ${words.size} tokens`)
     const kernels = await startKernels(options)
-    const network = await assemble(kernels, file, header, config, progress, signal)
+    const network = await assemble(kernels, file, header, config, progress, signal).catch(error => {
+      kernels.close()
+      throw error
+    })
     return modelOf({ network, header, tokenizer: words, kv, precision, limit, name: file.name })
   } finally {
     await file.close()
@@ -137,6 +140,7 @@ interface Parts { readonly network: Network; readonly header: Header; readonly t
 function modelOf({ network, header, tokenizer, kv, precision, limit, name }: Parts): Model {
   const { k, config, weights } = network
   let template: Chat | undefined
+  let freed = false
   const chat = (): Chat => template ??= chatTemplate(header.metadata, tokenizer)
   const generator: Generator = { network, tokenizer, chat, defaultMethod: rocketkv, kv, precision, limit }
   return {
@@ -154,6 +158,8 @@ function modelOf({ network, header, tokenizer, kv, precision, limit, name }: Par
     sequence: options => createSequence(network, { ...options, kv, precision }),
     plan: ({ policy, ...request }) => footprint({ policy, kv, shape: shapeOf(network), ...request }),
     free() {
+      if (freed) return
+      freed = true
       k.close()
       k.free(network.frequencies, weights.norm, weights.ropeFactors, weights.embedding.packed)
       if (weights.output !== weights.embedding) k.free(weights.output.packed)

@@ -43,7 +43,7 @@ export interface Cache {
   /** After a step that was broken off: what it stored counts nowhere. */
   undo(): Promise<void>
   ledger(): Promise<Ledger>
-  /** Rows that the last recorded layer chose in the last step, per set; null where it reads all. */
+  /** Rows that the last layer that chooses chose in the last step, per set; null where none does. */
   chosen(): Promise<number[][] | null>
   /** Positions of the rows that decoding can read: [layers][kvHeads][·], ascending. */
   kept(): Promise<number[][][]>
@@ -64,6 +64,8 @@ interface Start {
   readonly afterPrefill: Ledger['afterPrefill']
 }
 
+const mean = (numbers: readonly number[]): number => numbers.reduce((a, b) => a + b, 0) / numbers.length
+
 export function createCache(o: CacheOptions, start?: Start): Cache {
   const { k, policy, shape, kv, budget } = o
   const cutting = workspace(k), decoding = workspace(k)
@@ -82,6 +84,8 @@ export function createCache(o: CacheOptions, start?: Start): Cache {
   let seen = start?.seen ?? 0, asked = start?.asked ?? 0, steps = start?.steps ?? 0, fresh = 0, peak = 0, cuts = false
   let state = new Map<string, unknown>()
   let chosen: Rows | null = null
+  /** Layers whose last recorded step reads chosen rows. */
+  const choosing = new Set<number>()
   let afterPrefill = start?.afterPrefill ?? { tokensHeld: 0, kvBytes: 0 }
 
   const all = (): LayerCache[] => [...held, ...active, passing].filter(layer => layer !== undefined)
@@ -122,6 +126,7 @@ export function createCache(o: CacheOptions, start?: Start): Cache {
     passing = undefined
     cutting.free()
     chosen = null
+    choosing.clear()
     note()
     afterPrefill = { tokensHeld: tokensHeld(), kvBytes: bytes() }
     steps = 0
@@ -214,7 +219,9 @@ export function createCache(o: CacheOptions, start?: Start): Cache {
       k.attend({ out, query, segments: layer.table, rows: rows?.rows ?? null, counts: rows?.counts ?? null,
         sets: rows?.sets ?? kvHeads, capacity: rows?.capacity ?? 0, heads, kvHeads, headDim, type, scale })
       if (rows && policy.decode.finish) policy.decode.finish(k, out, rows, view(at))
-      chosen = rows
+      if (rows) chosen = rows
+      if (rows) choosing.add(at)
+      else choosing.delete(at)
     },
     advance() {
       for (const layer of all()) k.advance({ segments: layer.table, kvHeads: shape.kvHeads })
@@ -242,12 +249,13 @@ export function createCache(o: CacheOptions, start?: Start): Cache {
     },
     async ledger() {
       const { bytes: memoryBytes, peak: memoryBytesPeak } = k.memory()
-      const last = held[shape.layers - 1] ? readFrom(shape.layers - 1).heads.map(s => s.count) : [0]
-      const read = chosen ? Array.from(await k.read(chosen.counts, 0, chosen.sets)) : last
+      // Layers choose one after the other into the same place: what the last of them chose stands for all that choose.
+      const taken = chosen ? mean(Array.from(await k.read(chosen.counts, 0, chosen.sets))) : 0
+      const read = every.map(at => choosing.has(at) ? taken : held[at] ? mean(readFrom(at).heads.map(s => s.count)) : 0)
       return {
         tokensSeen: seen, tokensHeld: tokensHeld(), kvBytes: bytes(), kvBytesFull: heldBytes(shape, kv, Math.max(asked + answer, seen), 0),
-        kvBytesPeak: peak, rowsReadPerStep: read.reduce((a, b) => a + b, 0) / read.length,
-        memoryBytes, memoryBytesPeak, afterPrefill, dense: planned.dense,
+        kvBytesPeak: peak, rowsReadPerStep: mean(read),
+        memoryBytes, memoryBytesPeak, afterPrefill, dense: planned.fellBack,
       }
     },
     async chosen() {

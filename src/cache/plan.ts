@@ -3,7 +3,10 @@ import type { Plan, Policy, Request, Shape } from './policy.ts'
 
 /** A method's plan for one prompt, and whether full attention serves it better. */
 export interface Planned extends Plan {
+  /** Full attention runs. */
   readonly dense: boolean
+  /** … in place of what the method would do. */
+  readonly fellBack: boolean
   /** Why it is dense; empty where it is not. */
   readonly reason: string
   readonly tokens: number
@@ -28,9 +31,9 @@ export function planFor({ policy, kv, ...request }: Wanted): Planned {
   const { tokens, answer, budget, shape } = request
   if (!Number.isInteger(budget) || budget < 1) throw usage(`budget must be a whole number of tokens from 1 on, got ${budget}`)
   const base = { tokens, answer, budget }
-  const dense = (reason: string): Planned => ({ kept: tokens, read: tokens + answer, pageSize: 0, channels: 0, reserve: answer, ...base, dense: true, reason })
+  const dense = (reason: string): Planned => ({ kept: tokens, read: tokens + answer, pageSize: 0, channels: 0, reserve: answer, ...base, dense: true, fellBack: policy.budget !== 'none' || policy.evicts, reason })
   if (policy.budget === 'none' && !policy.evicts) return dense('it keeps and reads everything')
-  if (policy.dense === 'never') return { ...policy.plan(request), ...base, dense: false, reason: '' }
+  if (policy.dense === 'never') return { ...policy.plan(request), ...base, dense: false, fellBack: false, reason: '' }
   if (policy.budget !== 'none' && tokens + answer <= budget) return dense(`prompt and answer (${tokens} + ${answer} tokens) fit the budget of ${budget}`)
   const plan = policy.plan(request)
   if (plan.read >= tokens + answer) return dense(`it would read every one of ${tokens} + ${answer} rows`)
@@ -38,7 +41,7 @@ export function planFor({ policy, kv, ...request }: Wanted): Planned {
     const own = heldBytes(shape, kv, Math.min(plan.kept, tokens) + plan.reserve, plan.pageSize, policy.decode.sums), full = heldBytes(shape, kv, tokens + answer, 0)
     if (own > full) return dense(`it would hold ${own} bytes, more than the full cache's ${full}`)
   }
-  return { ...plan, ...base, dense: false, reason: '' }
+  return { ...plan, ...base, dense: false, fellBack: false, reason: '' }
 }
 
 const usage = (message: string): Error => Object.assign(new RangeError(message), { code: 'usage' })

@@ -80,7 +80,7 @@ export const demo: Command = {
       if (json) return printJson(result)
       const rate = result.rows[0]?.prefillTokensPerSecond ?? 0
       await print(`A document of ${result.tokens} tokens, read once at ${rate.toFixed(0)} tokens/s. ${questions} questions under each method,\nthen ${questions} second questions on what the first left of its cache.\n\n${rowsOf(result.rows, questions)}\n`)
-      if (!quiet) say(`\n${((performance.now() - started) / 1e3).toFixed(0)} s in all, one thread. \`pocketkv methods\` explains the methods.`)
+      if (!quiet) say(`\n${((performance.now() - started) / 1e3).toFixed(0)} s in all, ${model.kernels.threads === 1 ? 'one thread' : `${model.kernels.threads} threads`}. \`pocketkv methods\` explains the methods.`)
     } finally {
       bars.reading.stop()
       bars.asking.stop()

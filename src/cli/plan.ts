@@ -31,7 +31,7 @@ function rowOf(policy: Policy, request: Request & { readonly kv: RowType }, list
   try {
     const { held, peak, full, planned } = footprint({ policy, ...request })
     return {
-      method: policy.name, budget, kvBytes: held, kvBytesPeak: peak, kvBytesFull: full, dense: planned.dense, reason: planned.reason,
+      method: policy.name, budget, kvBytes: held, kvBytesPeak: peak, kvBytesFull: full, dense: planned.fellBack, reason: planned.fellBack ? planned.reason : '',
       tokensHeld: policy.evicts && !planned.dense ? Math.min(planned.kept, tokens) : tokens,
       rowsReadPerStep: Math.min(planned.read, tokens + answer), pageSize: planned.pageSize, channels: planned.channels,
     }

@@ -4,6 +4,8 @@ import { dirname } from 'node:path'
 import type { Ledger } from '../cache/ledger.ts'
 import { defaultBudget, type GenerateOptions, type StopReason, type Story } from '../model/generate.ts'
 import type { Prompt } from '../model/prompt.ts'
+import { samplingOf } from '../model/sample.ts'
+import { stopMatcher } from '../tokenizer/index.ts'
 import { engineOf, loadModel, policyOf } from './engine.ts'
 import { readArray, readText, reason } from './files.ts'
 import { engineFlags, methodFlags, outputFlags, usageError, type Command, type Flags, type Input } from './options.ts'
@@ -30,7 +32,7 @@ const answerFlags: Flags = {
   context: { type: 'string', value: 'N', help: 'tokens that prompt and answer may have (default: what they need, at most the trained context)' },
   extend: { type: 'boolean', help: 'allow more than the trained context' },
   logits: { type: 'string', value: 'N', help: 'with --json: the N largest logits at the last prompt position' },
-  kept: { type: 'string', value: 'FILE', help: 'write the positions held right after the prompt' },
+  kept: { type: 'string', value: 'FILE', help: 'write the positions that answering can read, right after the prompt' },
 }
 
 async function promptOf(input: Input): Promise<Prompt> {
@@ -69,7 +71,7 @@ const endings: Readonly<Record<StopReason, 'eos' | 'length' | 'abort'>> = { eos:
 
 function summary(story: Story, ledger: Ledger, method: string, budget: number): string {
   const { prefillTokensPerSecond: prefill, decodeTokensPerSecond: decode } = story.timings
-  return `${story.promptTokens} tokens read at ${prefill.toFixed(0)}/s, ${story.tokens.length} written${decode ? ` at ${decode.toFixed(1)}/s` : ''} · ${method}${ledger.dense ? ' (dense: full attention serves this prompt better)' : ` budget ${budget}`}`
+  return `${story.promptTokens} tokens read at ${prefill.toFixed(0)}/s, ${story.tokens.length} written${decode ? ` at ${decode.toFixed(1)}/s` : ''} · ${method}${ledger.dense ? ' (dense: full attention serves this prompt better)' : method === 'full' ? '' : ` budget ${budget}`}`
     + ` · cache ${bytesText(ledger.kvBytes)} of ${bytesText(ledger.kvBytesFull)} under full · ${bytesText(ledger.memoryBytes)} in all`
 }
 
@@ -121,6 +123,9 @@ export const run: Command = {
       return print(`${explanation}\n`)
     }
     const options = optionsOf(input), top = input.whole('logits', 1), engine = engineOf(input), policy = options.method!
+    // What can be refused before a model is loaded, perhaps from afar, is.
+    samplingOf(options)
+    stopMatcher(options.stop ?? [])
     if (keptFile !== undefined) await writable(keptFile)
     const prompt = await promptOf(input)
     const { model, loadMs } = await loadModel(input, engine)

@@ -50,6 +50,9 @@ export async function trial({ model, policies, budget, tokens, questions, seed, 
   const count = (text: string): number => model.tokenizer.encode(text).length
   const usual = Math.max(8, Math.min(200, Math.floor(tokens / 100)))
   const document = makeDocument({ tokens, seed, count, facts: Math.max(leastFacts, usual) })
+  const askable = Math.floor(document.facts.filter(fact => fact.kind !== 'quote').length / 2)
+  if (questions > askable)
+    throw Object.assign(new RangeError(`questions must be at most ${askable} for a document of ${tokens} tokens, got ${questions}`), { code: 'usage' })
   const first = makeQuestions(document, questions, seed)
   const second = makeQuestions({ ...document, facts: document.facts.filter(fact => !first.includes(fact)) }, questions, seed + 1)
   const watch = signal ? { signal } : {}

@@ -53,6 +53,7 @@ export function createKernels(machine: Machine, limit = 2 ** 32 - 65536): Kernel
   let recording: { words: number[]; operations: number; scratch: number } | null = null
   let peak = 0
   let running: Promise<void> = Promise.resolve()
+  let closed = false
   const bits = new DataView(new ArrayBuffer(4))
 
   function float(x: number): number {
@@ -84,10 +85,13 @@ export function createKernels(machine: Machine, limit = 2 ** 32 - 65536): Kernel
   }
 
   async function walk(program: Program, { tokens, position, row = 0 }: Registers, signal?: AbortSignal): Promise<void> {
+    if (closed) throw new TypeError('kernels: they must be open, got ones that were closed with their model')
     // Programs that end within their first piece of work, as many a decode step, let the event loop turn here.
     await breathe(signal)
     if (program.scratch > scratch.bytes) {
-      if (scratch.bytes) arena.give(scratch.address)
+      const old = scratch
+      scratch = { address: 0, bytes: 0 }
+      if (old.bytes) arena.give(old.address)
       const bytes = Math.ceil(program.scratch / 64) * 64
       scratch = { address: take(bytes * machine.threads), bytes }
     }
@@ -169,7 +173,10 @@ export function createKernels(machine: Machine, limit = 2 ** 32 - 65536): Kernel
     release(program) {
       if (program) arena.give(program.words.address)
     },
-    close: () => machine.close(),
+    close() {
+      closed = true
+      machine.close()
+    },
     memory: () => ({ bytes: arena.size(), used: arena.taken(), peak: Math.max(peak, arena.size()) }),
   }
   return kernels

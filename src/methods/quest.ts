@@ -1,6 +1,7 @@
 import { compose } from '../cache/compose.ts'
 import type { Policy } from '../cache/policy.ts'
 import { questPages } from '../cache/stages/index.ts'
+import { atLeast } from './windowBudget.ts'
 
 export interface QuestOptions { page?: number; variant?: 'paper' | 'rocketkv'; dense?: Policy['dense'] }
 
@@ -17,7 +18,7 @@ export const quest = ({ page = 16, variant = 'paper', dense = 'auto' }: QuestOpt
   paper: 'arXiv:2406.10774',
   parameters: { page, variant, dense }, dense, budget: variant === 'rocketkv' ? 'traffic' : 'read', second: 'everything', evicts: false,
   plan: ({ tokens, answer, budget }) => variant === 'rocketkv'
-    ? { kept: tokens, read: Math.floor(budget / 2), pageSize: Math.max(1, Math.ceil((tokens + answer) / budget)), channels: 0, reserve: answer }
-    : { kept: tokens, read: Math.max(page, Math.floor(budget / page) * page), pageSize: page, channels: 0, reserve: answer },
+    ? { kept: tokens, read: Math.floor(atLeast('quest', budget, 2, '2 tokens') / 2), pageSize: Math.max(1, Math.ceil((tokens + answer) / budget)), channels: 0, reserve: answer }
+    : { kept: tokens, read: Math.floor(atLeast('quest', budget, page, `a page of ${page} tokens`) / page) * page, pageSize: page, channels: 0, reserve: answer },
   decode: questPages(variant === 'rocketkv' ? { shared: true } : { dense: wholeLayers }),
 })

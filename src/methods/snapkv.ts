@@ -15,7 +15,7 @@ export function snapkv({ variant = 'paper', window = variant === 'kvpress' ? 64 
     name: 'snapkv',
     paper: 'arXiv:2404.14469',
     parameters: { window, kernel, pool, variant, dense }, dense,
-    plan: request => ({ kept: windowBudget('snapkv', request, variant === 'kvpress' ? 1 : window), read: request.budget + request.answer,
+    plan: request => ({ kept: windowBudget('snapkv', request, window), read: request.budget + request.answer,
       pageSize: 0, channels: 0, reserve: request.answer }),
     score: windowAttention(window),
     pool: pool === 'average' ? averagePool(kernel) : maximumPool(kernel),

@@ -1,6 +1,7 @@
 import { compose } from '../cache/compose.ts'
 import type { Policy } from '../cache/policy.ts'
 import { every, firstAndLast, firstAndLastRows } from '../cache/stages/index.ts'
+import { atLeast } from './windowBudget.ts'
 
 export interface StreamingOptions { sinks?: number; variant?: 'paper' | 'kvpress'; dense?: Policy['dense'] }
 
@@ -15,7 +16,7 @@ export const streaming = ({ sinks = 4, variant = 'paper', dense = 'auto' }: Stre
   name: 'streaming',
   paper: 'arXiv:2309.17453',
   parameters: { sinks, variant, dense }, dense,
-  plan: ({ budget }) => ({ kept: budget, read: budget, pageSize: 0, channels: 0, reserve: interval }),
+  plan: ({ budget }) => ({ kept: atLeast('streaming', budget, sinks + 1, `${sinks} sinks and one token`), read: budget, pageSize: 0, channels: 0, reserve: interval }),
   when: every(interval),
   select: firstAndLast(sinks),
   decode: firstAndLastRows(sinks),

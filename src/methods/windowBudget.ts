@@ -1,8 +1,11 @@
 import type { Request } from '../cache/policy.ts'
 
-/** Rows that a method keeps whose observation window always stays: the budget, which must hold the window. */
-export function windowBudget(method: string, { tokens, budget }: Request, window: number): number {
-  if (budget < window)
-    throw Object.assign(new RangeError(`${method}: budget must be at least the window of ${window} tokens, got ${budget}`), { code: 'usage' })
-  return Math.min(tokens, budget)
+/** The budget, which must be at least what `least` tokens of it are bound to. */
+export function atLeast(method: string, budget: number, least: number, what: string): number {
+  if (budget < least) throw Object.assign(new RangeError(`${method}: budget must be at least ${what}, got ${budget}`), { code: 'usage' })
+  return budget
 }
+
+/** Rows that a method keeps whose observation window always stays: the budget, which must hold the window. */
+export const windowBudget = (method: string, { tokens, budget }: Request, window: number): number =>
+  Math.min(tokens, atLeast(method, budget, window, `the window of ${window} tokens`))

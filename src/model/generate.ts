@@ -101,6 +101,7 @@ export function neededBytes(g: Pick<Generator, 'network' | 'kv'>, policy: Policy
 /** Reads a prompt, or what a reading of its beginning lacks, and answers it. Nothing runs before the first text is asked for. */
 export function generate(g: Generator, prompt: Prompt, options: GenerateOptions = {}, reading?: Reading): Story {
   const sampling = samplingOf(options)
+  const stops = stopMatcher(options.stop ?? [])
   const policy = options.method ?? g.defaultMethod()
   const budget = options.budget ?? defaultBudget
   const { tokenizer, network } = g
@@ -122,7 +123,7 @@ export function generate(g: Generator, prompt: Prompt, options: GenerateOptions 
     network.k.reserve(needed)
     const settings = { policy, budget, answer, sampling }, watch = { signal: options.signal, progress: options.progress }
     let sequence: Sequence | undefined, asked: Asked | undefined
-    const stream = textStream(tokenizer), stops = stopMatcher(options.stop ?? [])
+    const stream = textStream(tokenizer)
     const pass = (text: string): string => {
       const out = stops.push(text)
       story.text += out

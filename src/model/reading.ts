@@ -58,7 +58,10 @@ async function ask(network: Network, o: LayerOptions, read: readonly LayerCache[
   const fresh = ids.slice(shared)
   const layers: LayerCache[] = []
   const logits = k.tensor([network.config.vocabulary], 'f32')
+  let freed = false
   const free = (): void => {
+    if (freed) return
+    freed = true
     layers.splice(0).forEach(layer => freeLayer(o, layer))
     k.free(logits)
   }

@@ -55,7 +55,7 @@ export function createSequence(network: Network, options: SequenceOptions, start
   let draw: Program | null = null
   /** Drawn, but not read yet. */
   let pending: number | null = start?.pending ?? null
-  let broken = false
+  let broken = false, freed = false
 
   if (start) {
     k.copy(wave.logits, 0, start.logits, 0, start.logits.bytes)
@@ -109,7 +109,13 @@ export function createSequence(network: Network, options: SequenceOptions, start
     step = null
   }
 
+  function checkIds(ids: readonly number[]): void {
+    const bad = ids.find(id => !(Number.isInteger(id) && id >= 0 && id < config.vocabulary))
+    if (bad !== undefined) throw Object.assign(new RangeError(`tokens must be ids from 0 to ${config.vocabulary - 1}, got ${bad}`), { code: 'usage' })
+  }
+
   function usable(): void {
+    if (freed) throw new TypeError('sequence: it must not be used after free, got a call')
     if (broken) throw new TypeError('sequence: a prefill must be whole, got one that was broken off')
   }
 
@@ -118,8 +124,7 @@ export function createSequence(network: Network, options: SequenceOptions, start
     async prefill(given, { signal, progress } = {}) {
       usable()
       const ids = pending === null ? given : [pending, ...given]
-      const bad = ids.find(id => !(Number.isInteger(id) && id >= 0 && id < config.vocabulary))
-      if (bad !== undefined) throw Object.assign(new RangeError(`tokens must be ids from 0 to ${config.vocabulary - 1}, got ${bad}`), { code: 'usage' })
+      checkIds(ids)
       if (!ids.length) throw Object.assign(new RangeError('a prompt must have at least one token, got none'), { code: 'usage' })
       broken = true
       forget()
@@ -149,6 +154,7 @@ export function createSequence(network: Network, options: SequenceOptions, start
     },
     async feed(id) {
       usable()
+      checkIds([id])
       k.upload(stream.ids, [id])
       let program: Program | undefined
       try {
@@ -169,6 +175,8 @@ export function createSequence(network: Network, options: SequenceOptions, start
         { cache: cache.fork(), logits: wave.logits, state: other ? null : state, id: stream.ids, pending, recent })
     },
     free() {
+      if (freed) return
+      freed = true
       forget()
       k.release(draw)
       cache.free()

@@ -30,7 +30,7 @@ export interface StopMatcher {
 
 /** The stop string that is complete first ends the text; of several that end together, the one that starts first. */
 export function stopMatcher(stops: readonly string[]): StopMatcher {
-  if (stops.includes('')) throw new RangeError('a stop string must have at least one character, got an empty one')
+  if (stops.includes('')) throw Object.assign(new RangeError('a stop string must have at least one character, got an empty one'), { code: 'usage' })
   let held = ''
   let matched: string | null = null
   return {

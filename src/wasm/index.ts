@@ -12,7 +12,7 @@ export interface WasmOptions {
   readonly build?: Build
   /** Most bytes of memory, weights included; at most 4 GiB − 64 KiB. */
   readonly limit?: number
-  /** Threads that work together, this one included; where memory cannot be shared it is one all the same. */
+  /** Threads that work together, this one included; where memory cannot be shared, or `module` is given, it is one all the same. */
   readonly threads?: number
   /** The compiled kernels, where the runtime forbids compiling bytes (edge workers). */
   readonly module?: WebAssembly.Module
@@ -34,9 +34,9 @@ async function load(shared: boolean): Promise<WebAssembly.Module> {
   return WebAssembly.compile(Uint8Array.from(text, c => c.charCodeAt(0)))
 }
 
-function reserve(shared: boolean): WebAssembly.Memory {
+function reserve(shared: boolean, limit = mostPages * pageBytes): WebAssembly.Memory {
   try {
-    return new WebAssembly.Memory({ initial: 1, maximum: mostPages, shared })
+    return new WebAssembly.Memory({ initial: 1, maximum: Math.max(1, Math.min(mostPages, Math.ceil(limit / pageBytes))), shared })
   } catch (cause) {
     throw Object.assign(new RangeError(`memory must have ${mostPages * pageBytes} bytes of addresses for WebAssembly, got fewer`, { cause }), { code: 'memory' })
   }
@@ -45,8 +45,8 @@ function reserve(shared: boolean): WebAssembly.Memory {
 /** Kernels in WebAssembly SIMD. Throws with code `backend` where they cannot start. */
 export async function wasm({ build = 'simd', limit, threads: wanted = 1, module: given }: WasmOptions = {}): Promise<Kernels> {
   if (!builds.includes(build)) throw Object.assign(new RangeError(`build must be one of ${builds.join(', ')}, got ${build}`), { code: 'usage' })
-  const threads = wanted > 1 && canShare() ? wanted : 1
-  const memory = reserve(threads > 1)
+  const threads = wanted > 1 && canShare() && !given ? wanted : 1
+  const memory = reserve(threads > 1, limit)
   let module: WebAssembly.Module, exports: Exports
   try {
     module = given ?? await load(threads > 1)

@@ -39,6 +39,8 @@ async function nodeThread(): Promise<Thread> {
 function webThread(): Thread {
   const url = URL.createObjectURL(new Blob([forWeb], { type: 'text/javascript' }))
   const worker = new Worker(url, { type: 'module' })
+  // Bun and Deno, like Node, would wait for it.
+  ;(worker as { unref?: () => void }).unref?.()
   return {
     ready: new Promise<void>((done, failed) => {
       worker.onmessage = () => done()

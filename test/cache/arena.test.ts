@@ -2,6 +2,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { createArena } from '../../src/kernels/arena.ts'
 import type { Machine } from '../../src/kernels/machine.ts'
+import { wasm } from '../../src/wasm/index.ts'
 import { random } from '../cases.ts'
 
 /** A memory that grows up to `most` bytes, and runs nothing. */
@@ -100,6 +101,29 @@ test('only what was taken is given back', () => {
   assert.throws(() => arena.give(address + 1), /address must be one that was taken, got 65/)
   arena.give(address)
   assert.throws(() => arena.give(address), /address must be one that was taken, got 64/)
+})
+
+test('scratch that could not grow is not used any more', async () => {
+  const k = await wasm({ limit: 4 << 20 })
+  const rank = async (n: number): Promise<void> => {
+    const scores = k.tensor([n], 'f32'), rows = k.tensor([4], 'u32'), counts = k.tensor([1], 'u32'), keep = k.tensor([1], 'u32')
+    k.upload(keep, [4])
+    await k.once({ tokens: 0, position: 0 }, () => k.topk({ rows, counts, scores, keep, sets: 1, stride: n, tokens: n, first: 0, last: 0, capacity: 4 }))
+    k.free(scores, rows, counts, keep)
+  }
+  await rank(20_000)
+  const most = k.tensor([2 << 20], 'u8')
+  try {
+    await rank(300_000)
+    assert.unreachable()
+  } catch (error) {
+    assert.is((error as { code?: string }).code, 'memory')
+  }
+  const mine = k.tensor([20_000], 'f32')
+  k.upload(mine, new Float32Array(20_000).fill(7))
+  await rank(20_000)
+  assert.ok((await k.read(mine)).every(x => x === 7))
+  k.free(most, mine)
 })
 
 test.run()

@@ -42,6 +42,8 @@ for (const [args, said] of [
   [['--backend', 'cuda'], /--backend must be one of auto, wasm, webgpu, reference, got cuda/],
   [['--build', 'simd', '--backend', 'reference'], /--build must go with the wasm backend/],
   [['--build', 'avx'], /--build must be one of simd, relaxed, got avx/],
+  [['--stop', ''], /a stop string must have at least one character, got an empty one/],
+  [['--threads', '65'], /threads must be a whole number from 1 to 64, got 65/],
   [['--threads', '0'], /--threads must be a whole number from 1 on, got 0/],
   [['--temperature', '-1'], /temperature must be 0 or more, got -1/],
   [['--temperature', 'hot'], /--temperature must be a number, got hot/],
@@ -75,6 +77,9 @@ test('usage: nothing to answer, with --json', async () => {
   const { code, out } = await cli(['run', '--json'])
   assert.equal([code, JSON.parse(out).error.code], [2, 'usage'])
 })
+test('usage: more questions than a document has facts', () =>
+  refused(['demo', '--tokens', '1024', '--questions', '1000'], 2, 'usage', /questions must be at most \d+ for a document of 1024 tokens, got 1000/))
+
 test('usage: an unknown command', () => refused(['rnu'], 2, 'usage', /command must be one of run, demo, .*, got rnu/))
 test('usage: help for an unknown command', () => refused(['help', 'rnu'], 2, 'usage', /got rnu/))
 

@@ -139,7 +139,8 @@ for (const name of every)
     for (const kv of ['f32', 'i16'] as RowType[]) {
       const got = await serve(k, sizes, policy, given, { tokens, budget: tokens + 16, kv })
       const full = await serve(k, sizes, methods.full(), given, { tokens, budget, kv })
-      assert.ok(got.planned.dense && got.ledgers[1]!.dense, got.planned.reason)
+      assert.ok(got.planned.dense, got.planned.reason)
+      assert.is(got.ledgers[1]!.dense, name !== 'full')
       assert.equal(got.outs, full.outs)
       assert.equal(got.kept, full.kept)
       assert.equal(got.rows, full.rows)
@@ -183,5 +184,21 @@ for (const name of every)
 test('a method is registered under its own name', () => {
   for (const name of Object.keys(methods)) assert.is(parseMethod(name).name, name)
 })
+
+for (const name of every)
+  test(`${name}: any budget is refused or kept to`, async () => {
+    const k = await on('wasm')
+    const t = part(given, tokens - 120)
+    for (let most = 1; most <= 70; most += most < 40 ? 1 : 5)
+      try {
+        const { planned, kept } = await serve(k, sizes, never(name), t, { tokens: 120, budget: most, kv: 'i16' })
+        for (const rows of kept) {
+          rows.forEach((row, i) => assert.ok(row >= 0 && (i === 0 || row > rows[i - 1]!), `budget ${most}: ${rows}`))
+          if (parseMethod(name).budget === 'held' && !name.startsWith('chunkkv,variant')) assert.is(rows.length, Math.min(120, planned.kept), `budget ${most}`)
+        }
+      } catch (error) {
+        assert.is((error as { code?: string }).code, 'usage', `budget ${most}: ${(error as Error).message}`)
+      }
+  })
 
 test.run()

@@ -58,4 +58,29 @@ test('what was taken is given back', async () => {
   assert.ok(model.kernels.memory().used - used < 2e6, `${model.kernels.memory().used - used} bytes are still taken`)
 })
 
+test('freed twice is freed once; used after it is refused', async () => {
+  const first = model.sequence({ policy: methods.full(), budget: 64, answer: 4 })
+  first.free()
+  const other = model.sequence({ policy: methods.full(), budget: 64, answer: 4 })
+  const { used } = model.kernels.memory()
+  first.free()
+  assert.is(model.kernels.memory().used, used)
+  other.free()
+  try {
+    await first.prefill([1, 2, 3])
+    assert.unreachable()
+  } catch (error) {
+    assert.match((error as Error).message, /sequence: it must not be used after free/)
+  }
+  const gone = await load(tiny)
+  gone.free()
+  gone.free()
+  try {
+    await gone.generate('Hello', { maxTokens: 1 }).all()
+    assert.unreachable()
+  } catch (error) {
+    assert.match((error as Error).message, /closed with their model/)
+  }
+})
+
 test.run()

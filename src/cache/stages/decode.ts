@@ -119,7 +119,8 @@ export const firstAndLastRows = (first: number): DecodeSelect => ({
   sums: false,
   record(k, _, layer) {
     const { kvHeads } = layer.shape
-    const last = Math.max(0, layer.plan.read - first)
+    const last = layer.plan.read - first
+    if (last < 1) throw new RangeError(`firstAndLastRows: at least one of the newest rows must be read, got ${layer.plan.read} rows with the first ${first}`)
     const chosen = place(layer, kvHeads, Math.min(most(layer), first + last))
     k.firstAndLast({ rows: chosen.rows, counts: chosen.counts, segments: layer.cache.table, kvHeads, first, last, capacity: chosen.capacity })
     return chosen

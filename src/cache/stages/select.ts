@@ -19,6 +19,8 @@ function scored(scores: Scores | null, what: string): Scores {
 export function topTokens({ first = 0 }: { first?: number } = {}): Select {
   return named(`top tokens${first ? `, first ${first}` : ''}, window`, (k, scores, counts, layer) => {
     const { tensor, sets, stride, tokens } = scored(scores, 'topTokens')
+    const protectedRows = Math.min(tokens, first + layer.window)
+    if (Math.min(...counts) < protectedRows) throw new RangeError(`topTokens: a KV head must keep at least the ${protectedRows} rows that always stay, got ${Math.min(...counts)}`)
     const chosen = place(layer, sets, Math.min(tokens, Math.max(...counts)))
     const keep = layer.temporary('keep', [sets], 'u32')
     k.upload(keep, counts.slice(0, sets))
@@ -34,7 +36,7 @@ export function firstAndLast(first: number): Select {
     const { kvHeads } = layer.shape
     const capacity = Math.max(...counts)
     const chosen = place(layer, kvHeads, capacity)
-    k.firstAndLast({ rows: chosen.rows, counts: chosen.counts, segments: layer.cache.table, kvHeads, first, last: Math.max(0, capacity - first), capacity })
+    k.firstAndLast({ rows: chosen.rows, counts: chosen.counts, segments: layer.cache.table, kvHeads, first: Math.min(first, capacity), last: Math.max(0, capacity - first), capacity })
     return chosen
   })
 }
