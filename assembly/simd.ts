@@ -20,14 +20,6 @@ export function sum4(v: v128): f32 {
   return f32x4.extract_lane(v, 0) + f32x4.extract_lane(v, 1)
 }
 
-/** Sum of four i32 lanes. */
-// @ts-ignore: decorator
-@inline
-export function sum4i(v: v128): i32 {
-  v = i32x4.add(v, v128.shuffle<i32>(v, v, 2, 3, 0, 1))
-  return i32x4.extract_lane(v, 0) + i32x4.extract_lane(v, 1)
-}
-
 /** Largest of four f32 lanes. */
 // @ts-ignore: decorator
 @inline

@@ -13,6 +13,7 @@ import { createSequence, type Sequence, type SequenceOptions } from './model/seq
 import { findTensors, loadWeights, weightBytes, type LoadProgress } from './model/weights.ts'
 import { chatTemplate, tokenizer, type Chat, type Tokenizer } from './tokenizer/index.ts'
 import type { Build } from './wasm/index.ts'
+import { fault } from './cache/fault.ts'
 
 export type Backend = 'auto' | 'wasm' | 'reference' | 'webgpu'
 
@@ -70,16 +71,15 @@ export interface DocumentReading extends Reading {
 /** Each thread has scratch memory of its own; no processor that runs this has more cores to give. */
 const mostThreads = 64
 const mostBytes = 65535 * 65536
-const fail = (code: string, message: string): Error => Object.assign(new RangeError(message), { code })
 
 async function startKernels({ backend = 'auto', build, limit, threads = 1, module }: LoadOptions): Promise<Kernels> {
-  if (!(Number.isInteger(threads) && threads >= 1 && threads <= mostThreads)) throw fail('usage', `threads must be a whole number from 1 to ${mostThreads}, got ${threads}`)
+  if (!(Number.isInteger(threads) && threads >= 1 && threads <= mostThreads)) throw fault('usage', `threads must be a whole number from 1 to ${mostThreads}, got ${threads}`)
   const most = { ...limit === undefined ? {} : { limit } }
   switch (backend) {
     case 'reference': return (await import('./reference/index.ts')).reference(most)
     case 'auto': case 'wasm': return (await import('./wasm/index.ts')).wasm({ ...most, ...build ? { build } : {}, threads, ...module ? { module } : {} })
-    case 'webgpu': throw fail('backend', 'backend must be wasm or reference in this version, got webgpu')
-    default: throw fail('usage', `backend must be auto, wasm, webgpu or reference, got ${backend satisfies never}`)
+    case 'webgpu': throw fault('backend', 'backend must be wasm or reference in this version, got webgpu')
+    default: throw fault('usage', `backend must be auto, wasm, webgpu or reference, got ${backend satisfies never}`)
   }
 }
 
@@ -104,17 +104,17 @@ export async function inspect(source: string | URL | Blob | ArrayBuffer | Uint8A
 export async function load(source: string | URL | Blob | ArrayBuffer | Uint8Array, options: LoadOptions = {}): Promise<Model> {
   const { precision = 'fast', limit = mostBytes, signal, progress } = options
   const kv = options.kv ?? (precision === 'exact' ? 'f32' : 'i16')
-  if (precision !== 'fast' && precision !== 'exact') throw fail('usage', `precision must be fast or exact, got ${precision}`)
-  if (kv !== 'f32' && kv !== 'i16') throw fail('usage', `kv must be f32 or i16, got ${kv}`)
-  if (precision === 'exact' && kv !== 'f32') throw fail('usage', `kv must be f32 where precision is exact, got ${kv}`)
+  if (precision !== 'fast' && precision !== 'exact') throw fault('usage', `precision must be fast or exact, got ${precision}`)
+  if (kv !== 'f32' && kv !== 'i16') throw fault('usage', `kv must be f32 or i16, got ${kv}`)
+  if (precision === 'exact' && kv !== 'f32') throw fault('usage', `kv must be f32 where precision is exact, got ${kv}`)
   const file = await openSource(source, signal)
   try {
     const header = await readHeader(file, signal)
     const config = readConfig(header)
     const bytes = weightBytes(findTensors(header, config))
-    if (bytes > limit) throw fail('memory', `memory must stay within ${(limit / 1e6).toFixed(0)} MB, got ${(bytes / 1e6).toFixed(0)} MB of weights`)
+    if (bytes > limit) throw fault('memory', `memory must stay within ${(limit / 1e6).toFixed(0)} MB, got ${(bytes / 1e6).toFixed(0)} MB of weights`)
     const words = tokenizer(header.metadata)
-    if (words.size !== config.vocabulary && words.size > config.vocabulary)
+    if (words.size > config.vocabulary)
       throw new GgufError(`the vocabulary must have at most the ${config.vocabulary} rows of token_embd.weight, got ${words.size} tokens`)
     const kernels = await startKernels(options)
     const network = await assemble(kernels, file, header, config, progress, signal).catch(error => {
@@ -150,8 +150,8 @@ function modelOf({ network, header, tokenizer, kv, precision, limit, name }: Par
     async read(given, watch = {}) {
       const prompt = typeof given === 'string' ? { document: given } : given
       const ids = documentIds(prompt, tokenizer, chat)
-      if (!ids.length) throw fail('usage', 'a document must have at least one token, got none')
-      if (ids.length > config.context) throw fail('fit', `a document must fit the context of ${config.context} tokens, got ${ids.length}`)
+      if (!ids.length) throw fault('usage', 'a document must have at least one token, got none')
+      if (ids.length > config.context) throw fault('fit', `a document must fit the context of ${config.context} tokens, got ${ids.length}`)
       const reading = await createReading(network, { ids, kv, precision, ...watch })
       return { ...reading, generate: (question, options) => generate(generator, { ...prompt, prompt: question }, options, reading) }
     },

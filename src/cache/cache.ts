@@ -112,7 +112,7 @@ export function createCache(o: CacheOptions, start?: Start): Cache {
   async function index(layer: LayerCache): Promise<void> {
     if (planned.dense) return
     ensureIndex(o, layer, planned.pageSize, policy.decode.sums)
-    await k.once({ tokens: 0, position: seen }, () => indexLayer(o, policy, planned, layer))
+    await k.once({ tokens: 0, position: seen }, () => indexLayer(o, planned, layer))
   }
 
   function replace(of: (LayerCache | undefined)[], at: number, layer: LayerCache): void {
@@ -219,9 +219,10 @@ export function createCache(o: CacheOptions, start?: Start): Cache {
       k.attend({ out, query, segments: layer.table, rows: rows?.rows ?? null, counts: rows?.counts ?? null,
         sets: rows?.sets ?? kvHeads, capacity: rows?.capacity ?? 0, heads, kvHeads, headDim, type, scale })
       if (rows && policy.decode.finish) policy.decode.finish(k, out, rows, view(at))
-      if (rows) chosen = rows
-      if (rows) choosing.add(at)
-      else choosing.delete(at)
+      if (rows) {
+        chosen = rows
+        choosing.add(at)
+      } else choosing.delete(at)
     },
     advance() {
       for (const layer of all()) k.advance({ segments: layer.table, kvHeads: shape.kvHeads })

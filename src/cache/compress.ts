@@ -6,8 +6,6 @@ import type { Layer, Plan, Policy, Shape } from './policy.ts'
 /** Places for numbers in between, shared by the layers: one a name, as large as it was ever asked for. */
 export interface Workspace {
   readonly temporary: Layer['temporary']
-  /** Bytes taken. */
-  bytes(): number
   free(): void
 }
 
@@ -29,7 +27,6 @@ export function workspace(k: Kernels): Workspace {
       places.set(name, fresh)
       return fresh
     },
-    bytes: () => [...places.values()].reduce((sum, t) => sum + t.bytes, 0),
     free() {
       k.free(...places.values())
       places.clear()
@@ -84,7 +81,7 @@ export async function compressLayer(o: LayerOptions, cut: Cut): Promise<LayerCac
     const { rows, counts, sets, capacity } = chosen
     const { kvHeads, headDim } = shape
     k.gather({ to: kept.table, from: source.table, rows, counts, sets, capacity, kvHeads, headDim, type: rowTypes[kv] })
-    indexLayer(o, policy, plan, kept)
+    indexLayer(o, plan, kept)
   })
   setCounts(kept, got)
   if (kept.ring && source.ring) copyRing(k, kept.ring, source.ring, seen)
@@ -92,7 +89,7 @@ export async function compressLayer(o: LayerOptions, cut: Cut): Promise<LayerCac
 }
 
 /** Records what decoding wants beside the rows: page bounds, the sum of values. All of it afresh. */
-export function indexLayer({ k, shape, kv }: LayerOptions, policy: Policy, plan: Plan, layer: LayerCache): void {
+export function indexLayer({ k, shape, kv }: LayerOptions, plan: Plan, layer: LayerCache): void {
   const { kvHeads, headDim } = shape
   const type = rowTypes[kv]
   if (plan.pageSize) k.bounds({ segments: layer.table, kvHeads, headDim, type, pageSize: plan.pageSize, all: 1 })

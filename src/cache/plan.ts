@@ -1,5 +1,6 @@
 import { boundBytes, rowBytes, wholeTiles, type RowType } from '../kernels/index.ts'
 import type { Plan, Policy, Request, Shape } from './policy.ts'
+import { fault } from './fault.ts'
 
 /** A method's plan for one prompt, and whether full attention serves it better. */
 export interface Planned extends Plan {
@@ -29,7 +30,7 @@ interface Wanted extends Request { readonly policy: Policy; readonly kv: RowType
 /** Plans, and falls back to full attention where the method would hold or read as much (design: a method that evicts never holds more than `full`). */
 export function planFor({ policy, kv, ...request }: Wanted): Planned {
   const { tokens, answer, budget, shape } = request
-  if (!Number.isInteger(budget) || budget < 1) throw usage(`budget must be a whole number of tokens from 1 on, got ${budget}`)
+  if (!Number.isInteger(budget) || budget < 1) throw fault('usage', `budget must be a whole number of tokens from 1 on, got ${budget}`)
   const base = { tokens, answer, budget }
   const dense = (reason: string): Planned => ({ kept: tokens, read: tokens + answer, pageSize: 0, channels: 0, reserve: answer, ...base, dense: true, fellBack: policy.budget !== 'none' || policy.evicts, reason })
   if (policy.budget === 'none' && !policy.evicts) return dense('it keeps and reads everything')
@@ -43,8 +44,6 @@ export function planFor({ policy, kv, ...request }: Wanted): Planned {
   }
   return { ...plan, ...base, dense: false, fellBack: false, reason: '' }
 }
-
-const usage = (message: string): Error => Object.assign(new RangeError(message), { code: 'usage' })
 
 export interface Footprint { readonly method: string; readonly held: number; readonly peak: number; readonly full: number; readonly planned: Planned }
 

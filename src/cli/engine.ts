@@ -1,17 +1,18 @@
+import { fault } from '../cache/fault.ts'
 import { load, type LoadOptions, type Model } from '../load.ts'
 import { parseMethod } from '../methods/index.ts'
 import type { Policy } from '../cache/policy.ts'
 import { builds, type Build } from '../wasm/index.ts'
 import { modelSource } from './files.ts'
 import { progressBar, say } from './output.ts'
-import { failure, kvOf, usageError, type Input } from './options.ts'
+import { kvOf, usageError, type Input } from './options.ts'
 
 /** Builds that have a name and come later: asking for one is no typing mistake. */
 const laterBuilds = ['relaxed'] as const
 
 function buildOf(input: Input): Build | undefined {
   const build = input.word('build', [...builds, ...laterBuilds])
-  if (build === 'relaxed') throw failure('backend', `--build must be ${builds.join(' or ')} in this version, got ${build}`)
+  if (build === 'relaxed') throw fault('backend', `--build must be ${builds.join(' or ')} in this version, got ${build}`)
   return build
 }
 
@@ -21,7 +22,7 @@ export function engineOf(input: Input): LoadOptions {
   const build = buildOf(input), kv = kvOf(input)
   const precision = input.word('precision', ['fast', 'exact'] as const)
   const threads = input.whole('threads', 1)
-  if (backend === 'webgpu') throw failure('backend', '--backend must be auto, wasm or reference in this version, got webgpu')
+  if (backend === 'webgpu') throw fault('backend', '--backend must be auto, wasm or reference in this version, got webgpu')
   if (build !== undefined && backend === 'reference') throw usageError(`--build must go with the wasm backend, got --backend ${backend}`)
   if (precision === 'exact' && kv === 'i16') throw usageError('--kv must be f32 where --precision is exact, got i16')
   return { ...backend ? { backend } : {}, ...build ? { build } : {}, ...kv ? { kv } : {}, ...precision ? { precision } : {}, ...threads ? { threads } : {} }

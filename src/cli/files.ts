@@ -1,9 +1,10 @@
+import { fault } from '../cache/fault.ts'
 import { isUtf8 } from 'node:buffer'
 import { createReadStream } from 'node:fs'
 import { addAbortSignal } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { say } from './output.ts'
-import { failure, usageError, type Input } from './options.ts'
+import { usageError, type Input } from './options.ts'
 
 /** The embedded model, beside the package's code. */
 const embedded = new URL('../../models/tiny-retrieval.gguf', import.meta.url)
@@ -62,7 +63,7 @@ export async function readText(name: string, input: Input): Promise<string> {
   try {
     for await (const part of pieces(name, input.signal)) {
       bytes += part.length
-      if (bytes > textBytesMax) throw failure('fit', `${shown} must have at most ${textBytesMax} bytes, got more than ${bytes}`)
+      if (bytes > textBytesMax) throw fault('fit', `${shown} must have at most ${textBytesMax} bytes, got more than ${bytes}`)
       parts.push(part)
     }
   } catch (error) {

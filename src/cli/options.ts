@@ -1,3 +1,4 @@
+import { fault } from '../cache/fault.ts'
 import { parseArgs } from 'node:util'
 
 /** A flag: its type, what it means, and how its value is called in help. */
@@ -32,9 +33,7 @@ export interface Input {
   readonly signal: AbortSignal
 }
 
-/** An error that ends the program with the exit code of `code`. */
-export const failure = (code: 'usage' | 'model' | 'fit' | 'memory' | 'backend', message: string): Error => Object.assign(new RangeError(message), { code })
-export const usageError = (message: string): Error => failure('usage', message)
+export const usageError = (message: string): Error => fault('usage', message)
 
 export const outputFlags: Flags = {
   json: { type: 'boolean', help: 'one JSON document on standard output' },

@@ -3,6 +3,7 @@ import type { Model } from '../load.ts'
 import type { Asked, Reading } from '../model/reading.ts'
 import type { Sequence } from '../model/sequence.ts'
 import { makeDocument, makeQuestions, type Fact } from './corpus.ts'
+import { fault } from '../cache/fault.ts'
 
 /** Most tokens of an answer: the longest of the corpus has 17. */
 const answerTokens = 24
@@ -52,7 +53,7 @@ export async function trial({ model, policies, budget, tokens, questions, seed, 
   const document = makeDocument({ tokens, seed, count, facts: Math.max(leastFacts, usual) })
   const askable = Math.floor(document.facts.filter(fact => fact.kind !== 'quote').length / 2)
   if (questions > askable)
-    throw Object.assign(new RangeError(`questions must be at most ${askable} for a document of ${tokens} tokens, got ${questions}`), { code: 'usage' })
+    throw fault('usage', `questions must be at most ${askable} for a document of ${tokens} tokens, got ${questions}`)
   const first = makeQuestions(document, questions, seed)
   const second = makeQuestions({ ...document, facts: document.facts.filter(fact => !first.includes(fact)) }, questions, seed + 1)
   const watch = signal ? { signal } : {}

@@ -9,6 +9,7 @@ import { rocketkv } from './rocketkv.ts'
 import { snapkv } from './snapkv.ts'
 import { sparq } from './sparq.ts'
 import { streaming } from './streaming.ts'
+import { fault } from '../cache/fault.ts'
 
 /** Every method by its name: a factory from parameters to a policy. */
 export const methods = {
@@ -18,7 +19,6 @@ export const methods = {
 export type MethodName = keyof typeof methods
 
 const names = Object.keys(methods) as MethodName[]
-const usage = (message: string): Error => Object.assign(new RangeError(message), { code: 'usage' })
 
 /** Other names of parameters, where a method forces rows rather than keeps them. */
 const aliases: Readonly<Record<string, string>> = { recent: 'forcedRecent', sinks: 'forcedSinks' }
@@ -38,27 +38,27 @@ const mostTokens = 2 ** 20
 function parameter(method: MethodName, defaults: Policy['parameters'], key: string, value: string): [string, number | string] {
   const known = [...Object.keys(defaults), ...optional[method] ?? []]
   const name = known.includes(key) ? key : aliases[key] ?? key
-  if (!known.includes(name)) throw usage(`${method}: parameter must be one of ${known.join(', ') || 'none'}, got ${key}`)
+  if (!known.includes(name)) throw fault('usage', `${method}: parameter must be one of ${known.join(', ') || 'none'}, got ${key}`)
   const words = name === 'variant' ? variants[method] ?? ['paper'] : choices[name]
   if (words) {
-    if (!words.includes(value)) throw usage(`${method}: ${key} must be one of ${words.join(', ')}, got ${value}`)
+    if (!words.includes(value)) throw fault('usage', `${method}: ${key} must be one of ${words.join(', ')}, got ${value}`)
     return [name, value]
   }
   const least = name === 'sinks' || name.startsWith('forced') || name === 'recent' ? 0 : 1
-  if (!/^\d+$/.test(value) || Number(value) < least) throw usage(`${method}: ${key} must be a whole number from ${least} on, got ${value || 'nothing'}`)
-  if (Number(value) > mostTokens) throw usage(`${method}: ${key} must be at most ${mostTokens}, got ${value}`)
+  if (!/^\d+$/.test(value) || Number(value) < least) throw fault('usage', `${method}: ${key} must be a whole number from ${least} on, got ${value || 'nothing'}`)
+  if (Number(value) > mostTokens) throw fault('usage', `${method}: ${key} must be at most ${mostTokens}, got ${value}`)
   return [name, Number(value)]
 }
 
 /** A policy from text: `snapkv`, or `snapkv,window=16,kernel=5`. */
 export function parseMethod(text: string): Policy {
   const [name = '', ...pairs] = text.split(',').map(part => part.trim())
-  if (!names.includes(name as MethodName)) throw usage(`method must be one of ${names.join(', ')}, got ${name || 'nothing'}`)
+  if (!names.includes(name as MethodName)) throw fault('usage', `method must be one of ${names.join(', ')}, got ${name || 'nothing'}`)
   const method = name as MethodName
   const make = methods[method] as (options: Record<string, number | string>) => Policy
   const given = Object.fromEntries(pairs.map(pair => {
     const at = pair.indexOf('=')
-    if (at < 1) throw usage(`${method}: parameters must read key=value, got ${pair || 'nothing'}`)
+    if (at < 1) throw fault('usage', `${method}: parameters must read key=value, got ${pair || 'nothing'}`)
     return parameter(method, make({}).parameters, pair.slice(0, at), pair.slice(at + 1))
   }))
   try {

@@ -1,4 +1,5 @@
 import type { Plan, Request } from '../cache/policy.ts'
+import { fault } from '../cache/fault.ts'
 
 /** RocketKV's split of a token budget t over its two stages. Integers as the authors' accuracy code rounds them. */
 export interface RocketPlan {
@@ -41,7 +42,7 @@ function halfEven(x: number): number {
 /** RocketKV, arXiv:2502.14051, section 3.6; the integers of methods-core B1.2 (accuracy) and B1.3 (efficiency). */
 export function planBudget({ tokens, answer, budget, headDim, split, rounding = 'accuracy' }: RocketOptions): RocketPlan {
   if (!(Number.isInteger(budget) && budget >= 16))
-    throw Object.assign(new RangeError(`budget must be a whole number of tokens from 16 on, got ${budget}`), { code: 'usage' })
+    throw fault('usage', `budget must be a whole number of tokens from 16 on, got ${budget}`)
   const total = rounding === 'efficiency' ? Math.ceil((tokens + answer) / 8) * 8 : tokens + answer
   const t = rounding === 'efficiency' ? Math.min(total, budget) : budget
   const ratio = Math.max(1, total / t)

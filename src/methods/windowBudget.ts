@@ -1,8 +1,9 @@
 import type { Request } from '../cache/policy.ts'
+import { fault } from '../cache/fault.ts'
 
 /** The budget, which must be at least what `least` tokens of it are bound to. */
 export function atLeast(method: string, budget: number, least: number, what: string): number {
-  if (budget < least) throw Object.assign(new RangeError(`${method}: budget must be at least ${what}, got ${budget}`), { code: 'usage' })
+  if (budget < least) throw fault('usage', `${method}: budget must be at least ${what}, got ${budget}`)
   return budget
 }
 

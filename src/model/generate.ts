@@ -9,6 +9,7 @@ import { leastTokens, promptIds, type Prompt } from './prompt.ts'
 import type { Asked, Reading } from './reading.ts'
 import { samplingOf, type Sampling } from './sample.ts'
 import { createSequence, type Sequence } from './sequence.ts'
+import { fault } from '../cache/fault.ts'
 
 export type StopReason = 'eos' | 'stop' | 'length' | 'abort'
 
@@ -61,12 +62,11 @@ export interface Generator {
 export const defaultBudget = 512
 const defaultMaxTokens = 512
 
-const fail = (code: string, message: string): Error => Object.assign(new RangeError(message), { code })
 
 /** Tokens that prompt and answer may have together. */
 function contextTokens(trained: number, context: number | undefined, extend: boolean): number {
   const most = context ?? (extend ? Infinity : trained)
-  if (most > trained && !extend) throw fail('fit', `context must be at most the ${trained} tokens the model was trained on, got ${most}; --extend asks for more all the same`)
+  if (most > trained && !extend) throw fault('fit', `context must be at most the ${trained} tokens the model was trained on, got ${most}; --extend asks for more all the same`)
   return most
 }
 
@@ -75,17 +75,17 @@ function refuseLong(prompt: Prompt, tokenizer: Tokenizer, most: number): void {
   const { ids, document = '', prompt: question = '' } = prompt
   if (ids || document.length + question.length <= most) return
   const least = leastTokens(prompt, tokenizer)
-  if (least > most) throw fail('fit', `prompt and answer must fit the context of ${most} tokens, got a prompt of at least ${least}`)
+  if (least > most) throw fault('fit', `prompt and answer must fit the context of ${most} tokens, got a prompt of at least ${least}`)
 }
 
 /** Tokens an answer may have; refuses what the trained context does not hold. */
 export function answerTokens(promptTokens: number, trained: number, { maxTokens, context, extend = false }: Pick<GenerateOptions, 'maxTokens' | 'context' | 'extend'>): number {
-  if (maxTokens !== undefined && !(Number.isInteger(maxTokens) && maxTokens >= 0)) throw fail('usage', `max-tokens must be a whole number from 0 on, got ${maxTokens}`)
-  if (context !== undefined && !(Number.isInteger(context) && context >= 1)) throw fail('usage', `context must be a whole number of tokens from 1 on, got ${context}`)
+  if (maxTokens !== undefined && !(Number.isInteger(maxTokens) && maxTokens >= 0)) throw fault('usage', `max-tokens must be a whole number from 0 on, got ${maxTokens}`)
+  if (context !== undefined && !(Number.isInteger(context) && context >= 1)) throw fault('usage', `context must be a whole number of tokens from 1 on, got ${context}`)
   const most = contextTokens(trained, context, extend)
   const answer = maxTokens ?? Math.min(defaultMaxTokens, Math.max(1, most - promptTokens))
   if (promptTokens + answer > most)
-    throw fail('fit', `prompt and answer must fit the context of ${most} tokens, got ${promptTokens} + ${answer}`)
+    throw fault('fit', `prompt and answer must fit the context of ${most} tokens, got ${promptTokens} + ${answer}`)
   return answer
 }
 
@@ -107,7 +107,7 @@ export function generate(g: Generator, prompt: Prompt, options: GenerateOptions 
   const { tokenizer, network } = g
   refuseLong(prompt, tokenizer, contextTokens(network.config.context, options.context, options.extend ?? false))
   const ids = promptIds(prompt, tokenizer, g.chat)
-  if (!ids.length) throw fail('usage', 'a prompt must have at least one token, got none')
+  if (!ids.length) throw fault('usage', 'a prompt must have at least one token, got none')
   const most = answerTokens(ids.length, network.config.context, options)
   const answer = expectedAnswer(most)
   const story = { tokens: [] as number[], text: '', stopReason: null as StopReason | null, ledger: null as Ledger | null }
@@ -119,7 +119,7 @@ export function generate(g: Generator, prompt: Prompt, options: GenerateOptions 
   async function* run(): AsyncGenerator<string> {
     const used = network.k.memory().used, needed = neededBytes(g, policy, budget, ids.length, answer)
     if (used + needed > g.limit)
-      throw fail('memory', `memory must stay within ${(g.limit / 1e6).toFixed(0)} MB, got ${(used / 1e6).toFixed(0)} MB of weights and ${(needed / 1e6).toFixed(0)} MB for ${ids.length} prompt tokens under ${policy.name}`)
+      throw fault('memory', `memory must stay within ${(g.limit / 1e6).toFixed(0)} MB, got ${(used / 1e6).toFixed(0)} MB of weights and ${(needed / 1e6).toFixed(0)} MB for ${ids.length} prompt tokens under ${policy.name}`)
     network.k.reserve(needed)
     const settings = { policy, budget, answer, sampling }, watch = { signal: options.signal, progress: options.progress }
     let sequence: Sequence | undefined, asked: Asked | undefined

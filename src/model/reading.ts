@@ -3,6 +3,7 @@ import type { RowType } from '../kernels/index.ts'
 import { createWave, freeWave, type Network, type Precision } from './llama.ts'
 import { logitsOf, prefill, shapeOf, type PrefillProgress } from './prefill.ts'
 import { createSequence, type Sequence, type SequenceOptions } from './sequence.ts'
+import { fault } from '../cache/fault.ts'
 
 /** Queries that a reading keeps, so that any method's window can be asked of it later. */
 const readingWindow = 128
@@ -49,7 +50,7 @@ export async function createReading(network: Network, { ids, kv, precision, ...w
 }
 
 async function ask(network: Network, o: LayerOptions, read: readonly LayerCache[], known: readonly number[], ids: readonly number[], precision: Precision, watch: Watch): Promise<Asked> {
-  if (!ids.length) throw Object.assign(new RangeError('a prompt must have at least one token, got none'), { code: 'usage' })
+  if (!ids.length) throw fault('usage', 'a prompt must have at least one token, got none')
   let shared = 0
   while (shared < Math.min(known.length, ids.length - 1) && known[shared] === ids[shared]) shared++
   // Queries of the reading's last tokens stand in for earlier ones only where the prompt is at least as long.
@@ -88,7 +89,7 @@ async function ask(network: Network, o: LayerOptions, read: readonly LayerCache[
     async answer(options) {
       const window = Math.min(options.policy.score?.window ?? 0, ids.length)
       if (window > readingWindow)
-        throw Object.assign(new RangeError(`window must be at most the ${readingWindow} queries that a reading remembers, got ${window}`), { code: 'usage' })
+        throw fault('usage', `window must be at most the ${readingWindow} queries that a reading remembers, got ${window}`)
       const sequence = createSequence(network, { ...options, kv: o.kv, precision })
       try {
         await sequence.adopt(layers, logits)

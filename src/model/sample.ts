@@ -1,3 +1,5 @@
+import { fault } from '../cache/fault.ts'
+
 /** How the next token is drawn; the meaning of each number is llama.cpp's. */
 export interface Sampling {
   /** 0 takes the most likely token. */
@@ -18,16 +20,14 @@ export const greedy: Sampling = { temperature: 0, topK: 40, topP: 0.95, minP: 0.
 /** Tokens that the repeat penalty looks back. */
 export const penaltyWindow = 64
 
-const usage = (message: string): Error => Object.assign(new RangeError(message), { code: 'usage' })
-
 /** Defaults filled in, ranges checked. */
 export function samplingOf(given: Partial<Sampling> = {}): Sampling {
   const s = { ...greedy, ...given }
-  if (!(s.temperature >= 0 && s.temperature < Infinity)) throw usage(`temperature must be 0 or more, got ${s.temperature}`)
-  if (!(Number.isInteger(s.topK) && s.topK >= 0)) throw usage(`top-k must be a whole number from 0 on, got ${s.topK}`)
-  if (!(s.topP > 0 && s.topP <= 1)) throw usage(`top-p must be above 0 and at most 1, got ${s.topP}`)
-  if (!(s.minP >= 0 && s.minP <= 1)) throw usage(`min-p must be from 0 to 1, got ${s.minP}`)
-  if (!(s.repeatPenalty > 0 && s.repeatPenalty < Infinity)) throw usage(`repeat-penalty must be above 0, got ${s.repeatPenalty}`)
-  if (!Number.isSafeInteger(s.seed)) throw usage(`seed must be a whole number, got ${s.seed}`)
+  if (!(s.temperature >= 0 && s.temperature < Infinity)) throw fault('usage', `temperature must be 0 or more, got ${s.temperature}`)
+  if (!(Number.isInteger(s.topK) && s.topK >= 0)) throw fault('usage', `top-k must be a whole number from 0 on, got ${s.topK}`)
+  if (!(s.topP > 0 && s.topP <= 1)) throw fault('usage', `top-p must be above 0 and at most 1, got ${s.topP}`)
+  if (!(s.minP >= 0 && s.minP <= 1)) throw fault('usage', `min-p must be from 0 to 1, got ${s.minP}`)
+  if (!(s.repeatPenalty > 0 && s.repeatPenalty < Infinity)) throw fault('usage', `repeat-penalty must be above 0, got ${s.repeatPenalty}`)
+  if (!Number.isSafeInteger(s.seed)) throw fault('usage', `seed must be a whole number, got ${s.seed}`)
   return s
 }

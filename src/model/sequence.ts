@@ -7,6 +7,7 @@ import type { Program, RowType, Tensor } from '../kernels/index.ts'
 import { begin, block, createStream, createWave, freeStream, freeWave, head, type Network, type Precision, type Stream } from './llama.ts'
 import { logitsOf, prefill, shapeOf, type PrefillProgress } from './prefill.ts'
 import { greedy, penaltyWindow, type Sampling } from './sample.ts'
+import { fault } from '../cache/fault.ts'
 
 export interface SequenceOptions {
   readonly policy: Policy
@@ -111,7 +112,7 @@ export function createSequence(network: Network, options: SequenceOptions, start
 
   function checkIds(ids: readonly number[]): void {
     const bad = ids.find(id => !(Number.isInteger(id) && id >= 0 && id < config.vocabulary))
-    if (bad !== undefined) throw Object.assign(new RangeError(`tokens must be ids from 0 to ${config.vocabulary - 1}, got ${bad}`), { code: 'usage' })
+    if (bad !== undefined) throw fault('usage', `tokens must be ids from 0 to ${config.vocabulary - 1}, got ${bad}`)
   }
 
   function usable(): void {
@@ -125,7 +126,7 @@ export function createSequence(network: Network, options: SequenceOptions, start
       usable()
       const ids = pending === null ? given : [pending, ...given]
       checkIds(ids)
-      if (!ids.length) throw Object.assign(new RangeError('a prompt must have at least one token, got none'), { code: 'usage' })
+      if (!ids.length) throw fault('usage', 'a prompt must have at least one token, got none')
       broken = true
       forget()
       const start = cache.seen()

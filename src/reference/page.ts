@@ -62,7 +62,7 @@ function pageScore(m: Memory, a: Words<'pageScore'>, state: State): void {
 }
 
 function questScore(m: Memory, a: Words<'questScore'>, state: State): void {
-  const group = a.heads / a.kvHeads, heads = a.heads / a.sets
+  const heads = a.heads / a.sets
   for (let s = 0; s < a.sets; s++) {
     const kvHead = Math.floor(s * a.kvHeads / a.sets)
     const tiles = tilesOf(m, a.segments, kvHead, a.headDim, a.type, a.pageSize)
