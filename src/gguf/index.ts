@@ -1,4 +1,5 @@
-export { blockType, blockTypes, dequantize, half, type BlockName, type BlockType, type TypeName } from './blocks.ts'
+export { blockType, blockTypes, type BlockName, type BlockType, type TypeName } from './blocks.ts'
+export { dequantize, half } from './dequantize.ts'
 export { GgufError } from './error.ts'
 export { openSource } from './file.ts'
 export { flag, float, integer, numbers, text, texts } from './get.ts'

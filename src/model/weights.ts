@@ -1,5 +1,5 @@
-import { blockType, dequantize, GgufError, type BlockName, type ByteSource, type Header, type TensorInfo } from '../gguf/index.ts'
-import { integerLayout, layouts, packedBytes, type Kernels, type Layout, type Tensor } from '../kernels/index.ts'
+import { blockType, dequantize, GgufError, type ByteSource, type Header, type TensorInfo } from '../gguf/index.ts'
+import { integerLayout, layouts, packedBytes, sources, type Kernels, type Layout, type Tensor } from '../kernels/index.ts'
 import type { Config } from './config.ts'
 
 /** A weight matrix [rows, columns] as products read it. */
@@ -71,7 +71,7 @@ export function findTensors(header: Header, config: Config): Map<string, TensorI
 export function weightBytes(tensors: ReadonlyMap<string, TensorInfo>): number {
   let sum = 0
   for (const tensor of tensors.values())
-    sum += tensor.shape.length === 1 ? tensor.shape[0]! * 4 : packedBytes(blockType(tensor).name, tensor.shape[0]!, tensor.shape[1]!)
+    sum += tensor.shape.length === 1 ? tensor.shape[0]! * 4 : packedBytes(sources[blockType(tensor).name].layout, tensor.shape[0]!, tensor.shape[1]!)
   return sum
 }
 
@@ -102,7 +102,7 @@ export async function loadWeights(k: Kernels, source: ByteSource, header: Header
 
   async function matrix(name: string): Promise<Matrix> {
     const info = tensors.get(name)!
-    const layout: BlockName = blockType(info).name
+    const { type, layout } = sources[blockType(info).name]
     const [rows, columns] = info.shape as [number, number]
     if (integerLayout(layout) && columns % 32) throw new GgufError(`tensor ${name} must have a multiple of 32 columns, got ${columns}`)
     const rowBytes = info.bytes / rows
@@ -112,7 +112,7 @@ export async function loadWeights(k: Kernels, source: ByteSource, header: Header
     for (let first = 0; first < rows; first += slab) {
       const n = Math.min(slab, rows - first)
       await read(info.offset + first * rowBytes, n * rowBytes, k.view(place) as Uint8Array)
-      await k.once({ tokens: 0, position: 0 }, () => k.repack({ out: packed, source: place, layout: layouts[layout], rows: n, columns, first }))
+      await k.once({ tokens: 0, position: 0 }, () => k.repack({ out: packed, source: place, type, layout: layouts[layout], rows: n, columns, first }))
     }
     if (place !== staging) k.free(place)
     return { packed, layout, rows, columns }
