@@ -90,7 +90,7 @@ function strangeType(): Uint8Array {
   const bytes = Buffer.from(plain)
   const name = 'blk.0.attn_q.weight'
   const at = bytes.indexOf(name) + name.length
-  bytes.writeUInt32LE(12, at + 4 + 2 * 8) // Q4_K
+  bytes.writeUInt32LE(39, at + 4 + 2 * 8) // MXFP4
   return bytes
 }
 
@@ -103,7 +103,7 @@ for (const [what, model, said] of [
   ['cut in its header', file('cut.gguf', plain.subarray(0, 700)), /truncated|must/],
   ['cut in its tensors', file('half.gguf', readFileSync(tiny).subarray(0, 600_000)), /truncated|must/],
   ['of another architecture', file('mamba.gguf', header({ 'general.architecture': 'mamba' })), /architecture must be one of llama, got mamba/],
-  ['of another tensor type', file('q4k.gguf', strangeType()), /Q4_K|type/],
+  ['of another tensor type', file('mxfp4.gguf', strangeType()), /blk\.0\.attn_q\.weight is MXFP4; nearest in size are IQ4_XS and Q4_0;/],
   ['without a vocabulary', file('bare.gguf', header({})), /must/],
   ['absent on a server', `${server.url}/none.gguf`, /404/],
   ['garbage on a server', `${server.url}/garbage.gguf`, /must be a GGUF file/],
