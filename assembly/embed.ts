@@ -1,5 +1,5 @@
 import { firstRow, setCost, tokens } from './registers'
-import { F16, F32, Q3_K, Q4_0, Q6_K, Q8_0, codeBytes, groupBytes, half1, halves, minima, recordBytes, sixBits } from './packed'
+import { F16, F32, IQ4_NL, Q3_K, Q4_0, Q6_K, Q8_0, codeBytes, curveCode, groupBytes, half1, halves, minima, recordBytes, sixBits } from './packed'
 
 /** Weight `column` of row `row` & 7 of the group at `group`, as GGUF defines it. */
 function weight(group: usize, row: i32, column: i32, layout: i32): f32 {
@@ -15,6 +15,7 @@ function weight(group: usize, row: i32, column: i32, layout: i32): f32 {
   const constants = record + codeBytes(layout) + (lane << 2) + (halves(layout) && c > 15 ? (low ? 64 : 32) : 0)
   const d = load<f32>(constants)
   if (layout == Q8_0) return d * <f32>load<i8>(record + ((c >> 1) << 4) + (lane << 1) + (c & 1))
+  if (layout == IQ4_NL) return d * <f32>curveCode(load<u8>(record + ((c >> 2) << 4) + (lane << 1) + (c & 1)) >> (c & 2 ? 4 : 0) & 15)
   const zero = layout == Q4_0 || layout == Q3_K ? 8 : layout == Q6_K ? 32 : 0
   const product = d * <f32>((sixBits(layout) ? six(record, lane, c) : nibble(record, lane, c)) - zero)
   return low ? product + load<f32>(constants, 32) : product

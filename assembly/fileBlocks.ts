@@ -48,9 +48,6 @@ export function blockBytes(type: i32): usize {
   }
 }
 
-/** What IQ4_NL and IQ4_XS stand for: -127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113. */
-const curve = memory.data<u8>([129, 152, 173, 191, 207, 221, 234, 246, 1, 13, 25, 38, 53, 69, 89, 113], 16)
-
 /** 16 bytes, their fields of `mask` from bit `shift` on. */
 // @ts-ignore: decorator
 @inline
@@ -114,7 +111,7 @@ export function decode(type: i32, from: usize, i: i32, to: usize, constants: usi
     case Q8_0:
       both(to, v128.load(from, 2), v128.load(from, 18))
       return one(constants, half1(load<u16>(from)), 0)
-    case Q4_0:
+    case Q4_0: case IQ4_NL:
       both(to, fields(from + 2, 0, 15), fields(from + 2, 4, 15))
       return one(constants, half1(load<u16>(from)), 0)
     case Q4_1:
@@ -128,12 +125,9 @@ export function decode(type: i32, from: usize, i: i32, to: usize, constants: usi
     case Q5_1:
       both(to, v128.or(fields(from + 8, 0, 15), fifth(from + 4)), v128.or(fields(from + 8, 4, 15), fifth(from + 6)))
       return one(constants, half1(load<u16>(from)), half1(load<u16>(from, 2)))
-    case IQ4_NL:
-      both(to, i8x16.swizzle(v128.load(curve), fields(from + 2, 0, 15)), i8x16.swizzle(v128.load(curve), fields(from + 2, 4, 15)))
-      return one(constants, half1(load<u16>(from)), 0)
     case IQ4_XS: {
       const bytes = from + 8 + (n << 4)
-      both(to, i8x16.swizzle(v128.load(curve), fields(bytes, 0, 15)), i8x16.swizzle(v128.load(curve), fields(bytes, 4, 15)))
+      both(to, fields(bytes, 0, 15), fields(bytes, 4, 15))
       const scale = <i32>load<u8>(from + (n >> 1), 4) >> ((i & 1) << 2) & 15 | (<i32>load<u16>(from, 2) >> (i << 1) & 3) << 4
       return one(constants, half1(load<u16>(from)) * <f32>(scale - 32), 0)
     }

@@ -1,4 +1,4 @@
-import { BF16, F16, Q4_0, Q4_1, Q5_1, Q8_0, codeBytes, floats16, halves, minima, nibbleMask, recordBytes } from './packed'
+import { BF16, F16, IQ4_NL, Q4_0, Q4_1, Q8_0, codeBytes, floats16, halves, minima, nibbleMask, recordBytes } from './packed'
 import { WIDE, widen } from './integerProduct'
 
 // Products of f32 activations with any layout. Weights become tiles [columns][8 rows] f32; F32 is packed as one already.
@@ -68,7 +68,7 @@ export function expand(tile: usize, packed: usize, columns: i32, layout: i32): v
   else if (layout == Q4_0) expandNibbles(tile, packed, columns >> 5, false)
   else if (layout == Q8_0) expandBytes(tile, packed, columns >> 5)
   else if (layout == F16) floats16(tile, packed, columns)
-  else if (layout >= Q5_1) expandWide(tile, packed, columns >> 5, layout, tile + (<usize>columns << 5))
+  else if (layout >= IQ4_NL) expandWide(tile, packed, columns >> 5, layout, tile + (<usize>columns << 5))
   else if (layout == BF16) for (let c = 0; c < columns; c++, packed += 16, tile += 32) {
     const w = v128.load(packed)
     v128.store(tile, i32x4.shl(i32x4.extend_low_i16x8_u(w), 16))

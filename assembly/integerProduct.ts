@@ -1,4 +1,5 @@
-import { Q3_K, Q4_0, Q4_1, Q8_0, codeBytes, halves, minima, nibbleMask, recordBytes, sixBits } from './packed'
+import { IQ4_NL, Q3_K, Q4_0, Q4_1, Q8_0, codeBytes, halves, minima, nibbleMask, recordBytes, sixBits } from './packed'
+import { oneCurve, widenCurve } from './curveProduct'
 import { halfFour, halfOne, widenSix } from './halfProduct'
 
 // Products of activation codes with integer layouts. Per record of 32 columns, ascending, in every kernel here alike:
@@ -47,6 +48,7 @@ export function widen(tile: usize, packed: usize, records: i32, layout: i32): vo
       }
     return
   }
+  if (layout == IQ4_NL) return widenCurve(tile, packed, records)
   if (sixBits(layout)) return widenSix(tile, packed, records, layout)
   const mask = nibbleMask(0), zero = i16x8.splat(layout == Q4_0 || layout == Q3_K ? 8 : 0)
   for (let b = 0; b < records; b++, packed += rest)
@@ -154,6 +156,7 @@ export function integerOne(sums: usize, packed: usize, code: usize, block: usize
   if (layout == Q4_1) oneNibbles(sums, packed, code, block, records, true, ahead)
   else if (layout == Q4_0) oneNibbles(sums, packed, code, block, records, false, ahead)
   else if (layout == Q8_0) oneBytes(sums, packed, code, block, records, ahead)
+  else if (layout == IQ4_NL) oneCurve(sums, packed, code, block, records, ahead)
   else halfOne(sums, packed, code, block, records, layout, ahead)
 }
 

@@ -8,12 +8,14 @@
 //   Q8_0        16 pairs of 16 bytes       d                          288   d × code
 //   Q4_0         8 words of 16 bytes       d                          160   d × (n − 8)
 //   Q4_1         8 words of 16 bytes       d | m                      192   d × n + m
+//   IQ4_NL       8 pairs of 16 bytes       d                          160   d × curve[n]
 //   Q5_1        12 words of 16 bytes       d | m                      256   d × n + m
 //   Q6_K        12 words of 16 bytes       d | d of columns 16 …      256   d × (n − 32)
 //   Q3_K         8 words of 16 bytes       d | d of columns 16 …      192   d × (n − 8)
 //   Q2_K         8 words of 16 bytes       d | m | d, m of columns 16 …   256   d × n + m
 //
 //   16 pairs: byte j of pair p is the i8 of row j >> 1, column 2p + (j & 1)
+//   8 pairs:  byte j of pair p is n of row j >> 1, low nibble column 4p + (j & 1), high nibble column 4p + 2 + (j & 1)
 //   8 words:  word p, u32 j: row 4 (p & 1) + j, columns c = 8 (p >> 1) …; nibble i is column c + 2i, nibble 4 + i column c + 2i + 1
 //   12 words: of 16 columns from c on x, x, y, y, z, z, rows 0 … 3 and 4 … 7; u32 j: row j or 4 + j, its u16 columns of one parity, c and
 //             c + 1. Six bits from bit 0 and six from bit 6 on: columns 0 and 2 of that parity in x, 4 and 6 in y, 8 and 10 in z;
@@ -28,11 +30,11 @@ export const BF16: i32 = 2
 export const Q8_0: i32 = 3
 export const Q4_0: i32 = 4
 export const Q4_1: i32 = 5
-
-export const Q5_1: i32 = 6
-export const Q6_K: i32 = 7
-export const Q3_K: i32 = 8
-export const Q2_K: i32 = 9
+export const IQ4_NL: i32 = 6
+export const Q5_1: i32 = 7
+export const Q6_K: i32 = 8
+export const Q3_K: i32 = 9
+export const Q2_K: i32 = 10
 
 /** Codes of six bits. */
 // @ts-ignore: decorator
@@ -74,6 +76,21 @@ export function groupBytes(layout: i32, columns: i32): usize {
   if (layout == F32) return <usize>columns << 5
   if (layout < Q8_0) return <usize>columns << 4
   return <usize>(columns >> 5) * recordBytes(layout)
+}
+
+/** Codes of IQ4_NL: -127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113. */
+const curve = memory.data<u8>([129, 152, 173, 191, 207, 221, 234, 246, 1, 13, 25, 38, 53, 69, 89, 113], 16)
+
+/** All of them, as i8. */
+// @ts-ignore: decorator
+@inline
+export function curveCodes(): v128 {
+  return v128.load(curve)
+}
+
+/** The one of nibble n. */
+export function curveCode(n: usize): i32 {
+  return load<i8>(curve + n)
 }
 
 // V8 rebuilds a vector constant at each use, in three instructions; loaded from here before a loop it keeps its register.

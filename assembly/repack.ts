@@ -1,5 +1,5 @@
 import { setCost } from './registers'
-import { F32, Q8_0, codeBytes, groupBytes, halves, minima, recordBytes, sixBits } from './packed'
+import { F32, IQ4_NL, Q8_0, codeBytes, groupBytes, halves, minima, recordBytes, sixBits } from './packed'
 import { blockBytes, blockRecords, decode } from './fileBlocks'
 
 /** Rows of one block of work. */
@@ -41,6 +41,11 @@ function packNibbles(to: usize, pairs: usize): void {
     }
 }
 
+/** bytes [8] of 16, two pairs to a byte, from pairs [16]. */
+function packCurve(to: usize, pairs: usize): void {
+  for (const end = to + 128; to != end; to += 16, pairs += 32) v128.store(to, v128.or(v128.load(pairs), i8x16.shl(v128.load(pairs, 16), 4)))
+}
+
 /** words [12] of 16 bytes from pairs [16]. */
 function packSixBits(to: usize, pairs: usize): void {
   for (const end = to + 192; to != end; to += 96, pairs += 128)
@@ -59,7 +64,8 @@ function record(to: usize, from: usize, stride: usize, rows: i32, type: i32, i: 
   for (let r: usize = 0; r < <usize>rows; r++) decode(type, from + r * stride, i, scratch + (r << 5), scratch + CONSTANTS + (r << 4))
   const pairs = layout == Q8_0 ? to : scratch + PAIRS
   transpose16(pairs, scratch, 32, 8, 16)
-  if (sixBits(layout)) packSixBits(to, pairs)
+  if (layout == IQ4_NL) packCurve(to, pairs)
+  else if (sixBits(layout)) packSixBits(to, pairs)
   else if (layout != Q8_0) packNibbles(to, pairs)
   to += codeBytes(layout)
   const low = minima(layout)

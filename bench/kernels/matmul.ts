@@ -6,7 +6,7 @@ import { interleave, report, timesOf, type Options } from '../harness.ts'
 /** A gate of the 135M model. */
 const rows = 1536, columns = 576
 const cases: readonly (readonly [Layout, 0 | 1])[] = [
-  ...(['Q4_1', 'Q4_0', 'Q8_0', 'Q5_1', 'Q6_K', 'Q3_K', 'Q2_K'] as const).map(layout => [layout, 0] as const),
+  ...(['Q4_1', 'Q4_0', 'Q8_0', 'IQ4_NL', 'Q5_1', 'Q6_K', 'Q3_K', 'Q2_K'] as const).map(layout => [layout, 0] as const),
   ...(['Q4_1', 'Q8_0', 'Q6_K'] as const).map(layout => [layout, 1] as const), ['F16', 0], ['BF16', 0], ['F32', 0],
 ]
 /** The types of a file that a layout holds. */

@@ -19,7 +19,7 @@ export interface Block { readonly step: number; readonly d: readonly number[]; r
 
 /** Packs record b of a row from a row of file blocks of `type` at byte `source`. */
 export function packBlock(m: Memory, layout: IntegerLayout, row: number, b: number, type: number, source: number): void {
-  const { bits, zero, step, minima } = packings[layout]
+  const { bits, zero, step, minima, curve } = packings[layout]
   const at = row + b * recordBytes(layout), steps = 32 / step
   const codesAt = at + steps * (minima ? 8 : 4)
   m.u8.fill(0, at, at + recordBytes(layout))
@@ -27,7 +27,7 @@ export function packBlock(m: Memory, layout: IntegerLayout, row: number, b: numb
     const value = valueOf(m, type, source, 32 * b + c)
     m.f32[at / 4 + Math.floor(c / step)] = value.d
     if (minima) m.f32[at / 4 + steps + Math.floor(c / step)] = value.m
-    const n = value.code + zero << bits * c % 8
+    const n = (curve ? curve.indexOf(value.code) : value.code + zero) << bits * c % 8
     m.u8[codesAt + (bits * c >> 3)]! |= n
     if (n > 255) m.u8[codesAt + (bits * c >> 3) + 1]! |= n >> 8
   }
@@ -35,13 +35,14 @@ export function packBlock(m: Memory, layout: IntegerLayout, row: number, b: numb
 
 /** Record b of a packed row. */
 export function blockOf(m: Memory, layout: IntegerLayout, row: number, b: number): Block {
-  const { bits, zero, step, minima } = packings[layout]
+  const { bits, zero, step, minima, curve } = packings[layout]
   const at = row + b * recordBytes(layout), steps = 32 / step
   const constants = (first: number): number[] => Array.from({ length: steps }, (_, i) => m.f32[at / 4 + first + i]!)
   const codesAt = at + steps * (minima ? 8 : 4)
   const codes = Int8Array.from({ length: 32 }, (_, c) => {
     const byte = codesAt + (bits * c >> 3)
-    return ((m.u8[byte]! | m.u8[byte + 1]! << 8) >> bits * c % 8 & (1 << bits) - 1) - zero
+    const n = (m.u8[byte]! | m.u8[byte + 1]! << 8) >> bits * c % 8 & (1 << bits) - 1
+    return curve ? curve[n]! : n - zero
   })
   return { step, d: constants(0), m: minima ? constants(steps) : constants(0).fill(0), codes }
 }

@@ -1,4 +1,4 @@
-import { sources, type Source, type SourceType } from '../kernels/layouts.ts'
+import { packings, sources, type Source, type SourceType } from '../kernels/layouts.ts'
 import type { Memory } from './memory.ts'
 
 /** The f16 with these bits: sign · 5 exponent · 10 fraction. */
@@ -33,7 +33,7 @@ const pair = (b: Reader, j: number): readonly [number, number] => j < 4
 const third = (b: Reader, j: number): number => (b.u8(96 + j % 8) >> 4 * (j >> 3) & 15 | (b.u8(104 + j % 4) >> 2 * (j >> 2) & 3) << 4) - 32
 /** Scale j of the eight of IQ4_XS: 4 bits and 2. */
 const mixed = (b: Reader, j: number): number => (b.u8(4 + (j >> 1)) >> 4 * (j % 2) & 15 | (b.u16(2) >> 2 * j & 3) << 4) - 32
-const curve = [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113]
+const curve = packings.IQ4_NL.curve!
 /** Trit of TQ1_0: byte times a power of three, modulo 256, is a fraction whose first digit in base 3 it is. */
 const trit = (byte: number, power: number): number => ((byte * 3 ** power & 255) * 3 >> 8) - 1
 
