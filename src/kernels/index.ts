@@ -3,5 +3,5 @@ export { integerLayout, layouts, packedBytes, packings, recordBytes, sources, ty
 export { createKernels, type Kernels, type Program } from './kernels.ts'
 export type { Machine, Registers } from './machine.ts'
 export { operations, rowTypes, type OperationName, type Operands, type RowType } from './operations.ts'
-export { boundBytes, rowBytes, segmentWords, strideOf, tileRows, wholeTiles } from './rows.ts'
+export { boundBytes, chunkRows, partialShape, rowBytes, segmentWords, strideOf, tileRows, wholeTiles } from './rows.ts'
 export type { Data, Tensor, Type } from './tensor.ts'

@@ -1,6 +1,6 @@
-import { integerLayout, type IntegerLayout } from '../kernels/layouts.ts'
+import { integerLayout } from '../kernels/layouts.ts'
 import type { Words } from '../kernels/operations.ts'
-import { blockOf, dequantized, layoutName, packBlock, rowBytes } from './blocks.ts'
+import { blockOf, dequantized, layoutName, packBlock, rowBytes, type Block } from './blocks.ts'
 import type { Memory, State } from './memory.ts'
 import { sourceOf } from './sources.ts'
 
@@ -15,10 +15,9 @@ function repack(m: Memory, { out, source, type, layout, rows, columns, first }: 
 }
 
 /** Σ over steps of d × s × Σ code·weight + m × s × Σ code, for the activations of row t. */
-function integerSum(m: Memory, layout: IntegerLayout, row: number, { codes, blocks, columns }: Words<'project'>, t: number): number {
+function integerSum(m: Memory, row: readonly Block[], { codes, blocks, columns }: Words<'project'>, t: number): number {
   let sum = 0
-  for (let b = 0; b < columns / 32; b++) {
-    const weights = blockOf(m, layout, row, b)
+  row.forEach((weights, b) => {
     const scale = m.f32[blocks / 4 + (t * (columns / 32) + b) * 4]!
     weights.d.forEach((d, i) => {
       let products = 0, all = 0
@@ -29,7 +28,7 @@ function integerSum(m: Memory, layout: IntegerLayout, row: number, { codes, bloc
       }
       sum += scale * d * products + weights.m[i]! * scale * all
     })
-  }
+  })
   return sum
 }
 
@@ -44,10 +43,10 @@ function project(m: Memory, words: Words<'project'>, { tokens, row: first }: Sta
   const layout = layoutName(words.layout)
   for (let r = 0; r < rows; r++) {
     const at = packed + r * rowBytes(layout, columns)
-    const integers = integerLayout(layout) && !exact ? layout : null
+    const integers = integerLayout(layout) && !exact ? Array.from({ length: columns / 32 }, (_, b) => blockOf(m, layout, at, b)) : null
     const weights = integers ? null : dequantized(m, layout, at, columns)
     for (let t = 0; t < tokens; t++) {
-      let sum = integers ? integerSum(m, integers, at, words, t) : floatSum(m, weights!, values + t * columns * 4)
+      let sum = integers ? integerSum(m, integers, words, t) : floatSum(m, weights!, values + t * columns * 4)
       if (bias) sum += m.f32[bias / 4 + r]!
       const to = out / 4 + (residual ? first + t : t) * rows + r
       m.f32[to] = residual ? m.f32[to]! + sum : sum
