@@ -6,6 +6,7 @@ import { decode, far, held, optionsFor, type Method } from './decode.ts'
 import { interleave, report, say, sink, timesOf, type Options } from './harness.ts'
 import { modelName, openNetwork, promptOf } from './network.ts'
 import { sampling } from './sampling.ts'
+import { start } from './start.ts'
 
 /** `full` first: the others are set against it. */
 const methods: readonly Method[] = [
@@ -26,6 +27,7 @@ export async function bench(options: Options): Promise<void> {
     const [times] = await interleave([async () => { await openNetwork(await wasm()) }], { rounds: quick ? 1 : 3, warmUp: 0 })
     report(options, 'load', {}, timesOf(times!), null)
   }
+  if (wanted('first')) await start(options)
   if (wanted('memory')) await memory(options)
   const network = await openNetwork(await wasm())
   if (wanted('sample')) await sampling(options, network)

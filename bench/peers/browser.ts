@@ -99,7 +99,9 @@ export async function openBrowser(modules: string, model: string): Promise<Brows
   const { chromium } = await module<Playwright>('playwright-core/index.mjs')
   const browser = await chromium.launch({
     executablePath: findChromium(), headless: true,
-    args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
+    // The last three: all pages but the newest count as hidden, and would run at a lower priority.
+    args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync',
+      '--disable-renderer-backgrounding', '--disable-backgrounding-occluded-windows', '--disable-background-timer-throttling'],
   }).catch((error: unknown) => {
     server.close()
     throw error
@@ -121,7 +123,7 @@ export async function openBrowser(modules: string, model: string): Promise<Brows
           const ran = await call<Awaited<ReturnType<Engine['run']>>>('run', task)
           if (name === 'ours') return ran
           // Its linear memory never shrinks: what it has now is what it had at most.
-          const bytes = await Promise.all(page.workers().map(worker => worker.evaluate<number>('typeof Module === "object" && Module ? Module.wasmMemory.buffer.byteLength : 0')))
+          const bytes = await Promise.all(page.workers().map(worker => worker.evaluate<number>('globalThis.linearMemory?.buffer.byteLength ?? 0')))
           return { ...ran, memoryBytesPeak: Math.max(0, ...bytes) }
         },
         async close() {

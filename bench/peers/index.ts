@@ -1,5 +1,6 @@
+import { readFileSync, readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { readdirSync, statSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
 import { line, say, timesOf, type Options } from '../harness.ts'
 import { modelName, modelPath } from '../network.ts'
 import { openBrowser, type Browser, type Shipped } from './browser.ts'
@@ -38,11 +39,20 @@ interface Started { readonly engine: Engine; shipped(): Shipped; readonly opened
 const nameOf = ({ engine, runtime }: Contender): string => engine === 'pocketkv' ? runtime : engine
 const skipped = ({ skip }: Options, contender: Contender, tokens: number): boolean => [nameOf(contender), `${nameOf(contender)}@${tokens}`].some(name => skip.includes(name))
 
-function folderBytes(folder: string): number {
-  return readdirSync(folder, { recursive: true }).reduce((sum, name) => {
-    const entry = statSync(join(folder, String(name)))
-    return sum + (entry.isFile() ? entry.size : 0)
-  }, 0)
+const root = fileURLToPath(new URL('../..', import.meta.url))
+
+/** Bytes of the files in folders. */
+function folderBytes(folders: readonly string[]): number {
+  return folders.flatMap(folder => readdirSync(folder, { recursive: true }).map(name => statSync(join(folder, String(name)))))
+    .reduce((sum, entry) => sum + (entry.isFile() ? entry.size : 0), 0)
+}
+
+/** What an installation for Node lays down: what is built and the packages it needs; of the native engine its code and binaries, without what they need. */
+function installed(kind: Contender['engine'], modules: string): Shipped {
+  const { dependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { dependencies: Record<string, string> }
+  const folders = kind === 'native' ? ['node-llama-cpp', '@node-llama-cpp/linux-x64'].map(name => join(modules, name))
+    : [join(root, 'dist'), ...Object.keys(dependencies).map(name => join(root, 'node_modules', name))]
+  return { bytes: folderBytes(folders), gzip: 0 }
 }
 
 async function start({ browser, modules }: Host, contender: Contender, tokens: number, drawn: number): Promise<Started> {
@@ -50,8 +60,7 @@ async function start({ browser, modules }: Host, contender: Contender, tokens: n
   const setup: Setup = { model: modelPath, context: tokens + drawn, method, budget, kv, flash }
   const page = runtime === 'chromium' ? await browser.page(kind === 'wllama' ? 'wllama' : 'ours') : undefined
   const engine = page?.engine ?? inProcess(kind === 'native' ? join(modules, 'node-llama-cpp/dist/index.js') : undefined)
-  // Of a native engine the prebuilt binaries, as they lie; nobody fetches them compressed.
-  const shipped = (): Shipped => page?.shipped() ?? { bytes: kind === 'native' ? folderBytes(join(modules, '@node-llama-cpp/linux-x64')) : 0, gzip: 0 }
+  const shipped = (): Shipped => page?.shipped() ?? installed(kind, modules)
   try {
     return { engine, shipped, opened: await engine.open(setup) }
   } catch (error) {

@@ -26,8 +26,8 @@ const us = (all: readonly Measured[], row: Measured, method: string): Measured |
 /** Every quantity of `row` over ours. */
 function ratios(row: Measured, ours: Measured | undefined): Record<string, number> | null {
   if (!ours) return null
-  const bytes = ours.shipped.gzip && row.shipped.gzip ? { bytesShippedGzip: rounded(row.shipped.gzip / ours.shipped.gzip) } : {}
-  return { ...Object.fromEntries(quantities.map(name => [name, rounded(row[name] / ours[name])])), ...bytes }
+  const gzip = ours.shipped.gzip ? { bytesShippedGzip: rounded(row.shipped.gzip / ours.shipped.gzip) } : {}
+  return { ...Object.fromEntries(quantities.map(name => [name, rounded(row[name] / ours[name])])), bytesShipped: rounded(row.shipped.bytes / ours.shipped.bytes), ...gzip }
 }
 
 /** One JSON object a row. Ratios are the row's number over ours: above 1 is faster where it is a rate, and more where it is bytes or time. */
@@ -36,8 +36,8 @@ export function rowsOf(all: readonly Measured[]): object[] {
     const { engine, runtime, context, method, kv, flash, rounds, firstKernelMs, rssBytesPeak, shipped } = row
     return {
       name: 'peers', engine, runtime, context, method, kv, ...engine === 'pocketkv' ? {} : { flash }, threads: 1, rounds,
-      ...Object.fromEntries(quantities.map(name => [name, rounded(row[name])])), ...firstKernelMs === undefined ? {} : { firstKernelMs: rounded(firstKernelMs) },
-      ...rssBytesPeak ? { rssBytesPeak } : {}, ...shipped.bytes ? { bytesShipped: shipped.bytes } : {}, ...shipped.gzip ? { bytesShippedGzip: shipped.gzip } : {},
+      ...Object.fromEntries(quantities.map(name => [name, name === 'memoryBytesPeak' ? row[name] : rounded(row[name])])), ...firstKernelMs === undefined ? {} : { firstKernelMs: rounded(firstKernelMs) },
+      ...rssBytesPeak ? { rssBytesPeak } : {}, bytesShipped: shipped.bytes, ...shipped.gzip ? { bytesShippedGzip: shipped.gzip } : {},
       toFull: ratios(row, us(all, row, 'full')), toRocketkv: ratios(row, us(all, row, 'rocketkv')),
     }
   })
@@ -56,8 +56,8 @@ export function tableOf(options: Options, all: readonly Measured[]): void {
   table(options, ['context', 'engine', 'method', 'kv', 'decode tokens/s', '× full', '× rocketkv', 'prefill tokens/s', '× full', '× rocketkv', 'memory MB', '× full', '× rocketkv', 'RSS MB'],
     all.map(row => [String(row.context), name(row), row.method, type(row), row.decodeTokensPerSecond, ...against(row, r => r.decodeTokensPerSecond),
       row.prefillTokensPerSecond, ...against(row, r => r.prefillTokensPerSecond), megabytes(row.memoryBytesPeak), ...against(row, r => r.memoryBytesPeak), megabytes(row.rssBytesPeak)]))
-  say(options, '')
+  say(options, '# shipped: what a page fetches, or what an installation for Node lays down; × full of the former compressed')
   table(options, ['context', 'engine', 'method', 'load ms', '× full', 'first token ms', '× full', '× rocketkv', 'first kernel ms', 'shipped MB', 'gzip MB', '× full'],
     all.map(row => [String(row.context), name(row), row.method, row.loadMs, against(row, r => r.loadMs)[0]!, row.firstTokenMs, ...against(row, r => r.firstTokenMs),
-      row.firstKernelMs ?? '', megabytes(row.shipped.bytes), megabytes(row.shipped.gzip), row.shipped.gzip ? against(row, r => r.shipped.gzip)[0]! : '']))
+      row.firstKernelMs ?? '', megabytes(row.shipped.bytes), megabytes(row.shipped.gzip), against(row, r => r.shipped.gzip || r.shipped.bytes)[0]!]))
 }

@@ -7,6 +7,23 @@ interface Wllama {
   exit(): Promise<void>
 }
 
+/** Put before the script of its worker: the linear memory becomes reachable, by `linearMemory`, and nothing else changes. */
+const watch = `{
+  const { Memory } = WebAssembly
+  WebAssembly.Memory = class extends Memory { constructor(limits) { super(limits); globalThis.linearMemory = this } }
+  for (const name of ['instantiate', 'instantiateStreaming']) {
+    const plain = WebAssembly[name]
+    WebAssembly[name] = async (...given) => {
+      const made = await plain(...given)
+      for (const part of Object.values((made.instance ?? made).exports)) if (part instanceof Memory) globalThis.linearMemory = part
+      return made
+    }
+  }
+}
+`
+const urlOf = URL.createObjectURL
+URL.createObjectURL = given => urlOf(given instanceof Blob && given.type.includes('javascript') ? new Blob([watch, given], { type: given.type }) : given)
+
 let wllama: Wllama | undefined
 
 /** Errors of the native part reach the log only. */
