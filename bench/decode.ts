@@ -3,7 +3,7 @@ import type { Policy } from '../src/cache/policy.ts'
 import { parseMethod } from '../src/methods/index.ts'
 import type { Network } from '../src/model/llama.ts'
 import { createSequence, type Sequence, type SequenceOptions } from '../src/model/sequence.ts'
-import { interleave, line, ratio, report, say, sink, table, timesOf, type Options } from './harness.ts'
+import { interleave, line, ratio, report, say, sink, timesOf, type Extra, type Options } from './harness.ts'
 import { fill, type Filled } from './network.ts'
 
 export const kv = 'i16', precision = 'fast'
@@ -39,21 +39,25 @@ async function adopt(network: Network, { layers }: Filled, chosen: readonly Meth
   return sequences
 }
 
-/** Every method decodes from the same seeded rows, token by token in turn; the others are set against the first. */
-export async function decode(options: Options, network: Network, tokens: number, chosen: readonly Method[], row = 'decode'): Promise<void> {
+/** What one method came to. */
+export interface Decoded extends Method { readonly tokensPerSecond: number; readonly timesFull: number; readonly ledger: Ledger }
+
+/** Every method decodes from the same seeded rows, token by token in turn; the others are set against the first. more: what else its row tells. */
+export async function decode(options: Options, network: Network, tokens: number, chosen: readonly Method[], row = 'decode', more: (name: string) => Extra = () => ({})): Promise<Decoded[]> {
   const filled = await fill(network, kv, tokens)
   let sequences: Sequence[] = []
   try {
     sequences = await adopt(network, filled, chosen)
     const times = await interleave(sequences.map(sequence => () => sequence.next()), { rounds: options.quick ? 12 : answered })
-    const rows: (string | number)[][] = []
-    for (const [i, { name, budget }] of chosen.entries()) {
-      const holds = held(await sequences[i]!.ledger()), mine = timesOf(times[i]!), faster = Number(ratio(times[0]!, times[i]!).toFixed(2))
+    const results: Decoded[] = []
+    for (const [i, method] of chosen.entries()) {
+      const { name, budget } = method, mine = timesOf(times[i]!)
+      const timesFull = Number(ratio(times[0]!, times[i]!).toFixed(2)), ledger = await sequences[i]!.ledger()
       report(options, row, { tokens, method: name, ...name === 'full' ? {} : { budget } }, mine, { unit: 'tokens/s', amount: 1 },
-        { ...i ? { 'times full': faster } : {}, ...holds })
-      rows.push([name, tokens, name === 'full' ? '' : String(budget), 1e3 / mine.median, faster, holds['MB held'], holds['of full'], String(holds['rows read'])])
+        { ...i ? { 'times full': timesFull } : {}, ...held(ledger), ...more(name) })
+      results.push({ ...method, tokensPerSecond: 1e3 / mine.median, timesFull, ledger })
     }
-    if (row === 'method') table(options, ['method', 'context', 'budget', 'decode tokens/s', '× full', 'MB held', 'of full', 'rows read'], rows)
+    return results
   } finally {
     for (const sequence of sequences) sequence.free()
     filled.free()

@@ -89,28 +89,42 @@ async function fastest(host: Host, candidates: readonly Contender[], prompt: Pro
   return best
 }
 
+/** A contender at one context; `failed` once it could not go on, so that the others are measured all the same. */
+interface Entry { readonly contender: Contender; started?: Started; readonly runs: Ran[]; failed?: boolean }
+
 /** All engines at one context: started one after the other, then prompt and answer of each in turn, round by round. */
 async function compare(host: Host, contenders: readonly Contender[], prompt: Prompt, drawn: number): Promise<Measured[]> {
   const tokens = prompt.ids.length, { options } = host
-  const started: Started[] = [], runs: Ran[][] = contenders.map(() => [])
-  try {
-    for (const contender of contenders) started.push(await start(host, contender, tokens, drawn))
-    for (let round = 0; round < (options.quick ? 1 : options.rounds); round++)
-      for (const [i, contender] of contenders.entries())
-        if (round === 0 || contender.engine !== 'wllama' || tokens < slowFrom) runs[i]!.push(await ask(started[i]!, prompt, drawn))
-  } finally {
-    for (const { engine } of started) await engine.close()
+  const entries = contenders.map((contender): Entry => ({ contender, runs: [] }))
+  const attempt = async (entry: Entry, part: () => Promise<void>): Promise<void> => {
+    if (entry.failed) return
+    await part().catch((error: unknown) => {
+      entry.failed = true
+      line(options, { name: 'peers failed', ...entry.contender, context: tokens, error: String(error) })
+      say(options, `# ${entry.contender.engine} in ${entry.contender.runtime} at ${tokens} tokens is not measured: ${String(error)}`)
+    })
   }
-  return contenders.map((contender, i) => {
-    const mine = runs[i]!, { opened, shipped } = started[i]!
-    const median = (of: (ran: Ran) => number): number => timesOf(mine.map(of)).median
-    return {
-      ...contender, context: tokens, rounds: mine.length, ...opened, shipped: shipped(),
-      decodeTokensPerSecond: median(ran => ran.decoded / ran.decodeMs * 1e3), prefillTokensPerSecond: median(ran => ran.promptTokens / ran.prefillMs * 1e3),
-      firstTokenMs: median(ran => ran.firstTokenMs), memoryBytesPeak: Math.max(...mine.map(ran => ran.memoryBytesPeak)),
-      rssBytesPeak: Math.max(...mine.map(ran => ran.rssBytesPeak ?? 0)),
-    }
-  })
+  try {
+    for (const entry of entries) await attempt(entry, async () => { entry.started = await start(host, entry.contender, tokens, drawn) })
+    for (let round = 0; round < (options.quick ? 1 : options.rounds); round++)
+      for (const entry of entries)
+        if (round === 0 || entry.contender.engine !== 'wllama' || tokens < slowFrom)
+          await attempt(entry, async () => { entry.runs.push(await ask(entry.started!, prompt, drawn)) })
+  } finally {
+    for (const { started } of entries) await started?.engine.close().catch(() => {})
+  }
+  return entries.filter(entry => !entry.failed).map(({ contender, started, runs }) => measured(contender, tokens, started!, runs))
+}
+
+/** Medians of the rounds, most of the memory. */
+function measured(contender: Contender, context: number, { opened, shipped }: Started, runs: readonly Ran[]): Measured {
+  const median = (of: (ran: Ran) => number): number => timesOf(runs.map(of)).median
+  return {
+    ...contender, context, rounds: runs.length, ...opened, shipped: shipped(),
+    decodeTokensPerSecond: median(ran => ran.decoded / ran.decodeMs * 1e3), prefillTokensPerSecond: median(ran => ran.promptTokens / ran.prefillMs * 1e3),
+    firstTokenMs: median(ran => ran.firstTokenMs), memoryBytesPeak: Math.max(...runs.map(ran => ran.memoryBytesPeak)),
+    rssBytesPeak: Math.max(...runs.map(ran => ran.rssBytesPeak ?? 0)),
+  }
 }
 
 /** wllama in Chromium and llama.cpp native beside our engine in the same browser and in Node: same file, prompt and one thread. */
@@ -130,9 +144,10 @@ export async function bench(options: Options): Promise<void> {
     const contenders = [...ours('chromium'), ...peers.filter(peer => peer.runtime === 'chromium'), ...ours('node'), ...peers.filter(peer => peer.runtime === 'node')]
     const all: Measured[] = []
     for (const tokens of lengths) {
-      const measured = await compare(host, contenders.filter(contender => !skipped(options, contender, tokens)), promptOf(tokens), drawn)
-      all.push(...measured)
-      for (const row of rowsOf(measured)) line(options, row)
+      const rows = await compare(host, contenders.filter(contender => !skipped(options, contender, tokens)), promptOf(tokens), drawn)
+      all.push(...rows)
+      for (const row of rowsOf(rows)) line(options, row)
+      say(options, `# ${tokens} tokens done`)
     }
     tableOf(options, all)
   } finally {

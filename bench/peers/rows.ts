@@ -43,21 +43,25 @@ export function rowsOf(all: readonly Measured[]): object[] {
   })
 }
 
-const over = (a: number, b: number | undefined): string => b ? `×${(a / b).toFixed(2)}` : ''
 const megabytes = (bytes: number): string => bytes ? (bytes / 1e6).toFixed(bytes < 1e7 ? 2 : 0) : ''
 
-/** Two tables: speed and memory; start and size. */
+/** A row's number as it reads, and over ours under full and under rocketkv where ours was measured. */
+function cell(all: readonly Measured[], row: Measured, of: (row: Measured) => number, text = (x: number): string => x.toPrecision(3)): string {
+  const x = of(row)
+  if (!x) return ''
+  const over = ['full', 'rocketkv'].map(method => us(all, row, method)).map(mine => mine ? `×${(x / of(mine)).toFixed(2)}` : '–')
+  return `${text(x)} (${over.join(' ')})`
+}
+
+/** One table of everything. */
 export function tableOf(options: Options, all: readonly Measured[]): void {
-  const name = ({ engine, runtime }: Measured): string => `${engine} (${runtime})`
-  const type = ({ kv, flash }: Measured): string => kv + (flash ? ' flash' : '')
-  const against = (row: Measured, of: (row: Measured) => number): string[] =>
-    ['full', 'rocketkv'].map(method => over(of(row), (mine => mine && of(mine))(us(all, row, method))))
-  say(options, '# × full, × rocketkv: the number over ours in the same runtime; memory is a wasm engine\'s linear memory, of native the process\'s; RSS is a process of Node with it')
-  table(options, ['context', 'engine', 'method', 'kv', 'decode tokens/s', '× full', '× rocketkv', 'prefill tokens/s', '× full', '× rocketkv', 'memory MB', '× full', '× rocketkv', 'RSS MB'],
-    all.map(row => [String(row.context), name(row), row.method, type(row), row.decodeTokensPerSecond, ...against(row, r => r.decodeTokensPerSecond),
-      row.prefillTokensPerSecond, ...against(row, r => r.prefillTokensPerSecond), megabytes(row.memoryBytesPeak), ...against(row, r => r.memoryBytesPeak), megabytes(row.rssBytesPeak)]))
-  say(options, '# shipped: what a page fetches, or what an installation for Node lays down; × full of the former compressed')
-  table(options, ['context', 'engine', 'method', 'load ms', '× full', 'first token ms', '× full', '× rocketkv', 'first kernel ms', 'shipped MB', 'gzip MB', '× full'],
-    all.map(row => [String(row.context), name(row), row.method, row.loadMs, against(row, r => r.loadMs)[0]!, row.firstTokenMs, ...against(row, r => r.firstTokenMs),
-      row.firstKernelMs ?? '', megabytes(row.shipped.bytes), megabytes(row.shipped.gzip), against(row, r => r.shipped.gzip || r.shipped.bytes)[0]!]))
+  const whole = (x: number): string => x.toFixed(0)
+  say(options, '# in brackets: over ours in the same runtime, under full and under rocketkv')
+  table(options, ['context', 'engine', 'method', 'kv', 'decode tokens/s', 'prefill tokens/s', 'memory MB', 'load ms', 'first token ms', 'first kernel ms', 'shipped MB', 'gzip MB', 'RSS MB', 'rounds'],
+    all.map(row => [
+      String(row.context), `${row.engine} (${row.runtime})`, row.method, row.kv + (row.flash ? ' flash' : ''),
+      cell(all, row, r => r.decodeTokensPerSecond), cell(all, row, r => r.prefillTokensPerSecond), cell(all, row, r => r.memoryBytesPeak, megabytes),
+      cell(all, row, r => r.loadMs, whole), cell(all, row, r => r.firstTokenMs, whole), row.firstKernelMs?.toFixed(0) ?? '',
+      cell(all, row, r => r.shipped.bytes, megabytes), cell(all, row, r => r.shipped.gzip, megabytes), megabytes(row.rssBytesPeak), String(row.rounds),
+    ]))
 }
