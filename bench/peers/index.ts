@@ -75,17 +75,27 @@ async function ask({ engine }: Started, prompt: Prompt, drawn: number): Promise<
   return ran
 }
 
-/** A peer's fastest cache type, by decode at one length. */
-async function fastest(host: Host, candidates: readonly Contender[], prompt: Prompt, drawn: number): Promise<Contender> {
-  let best = candidates[0]!, most = 0
-  for (const candidate of candidates) {
-    const started = await start(host, candidate, prompt.ids.length, drawn)
-    const { decoded, decodeMs, prefillMs } = await ask(started, prompt, drawn).finally(() => started.engine.close())
-    const rate = decoded / decodeMs * 1e3, { engine, kv, flash } = candidate
-    line(host.options, { name: 'peers trial', engine, kv, flash, context: prompt.ids.length, decodeTokensPerSecond: rate, prefillTokensPerSecond: prompt.ids.length / prefillMs * 1e3 })
-    say(host.options, `# ${engine} with ${kv}${flash ? ' and flash attention' : ''} at ${prompt.ids.length} tokens: ${rate.toFixed(1)} tokens/s, prefill ${(prompt.ids.length / prefillMs * 1e3).toFixed(1)} tokens/s`)
-    if (rate > most) [best, most] = [candidate, rate]
-  }
+/** What a reader is told of an engine that does not run; the others go on. */
+function missing(options: Options, contender: Contender, context: number, error: unknown): void {
+  line(options, { name: 'peers failed', ...contender, context, error: String(error) })
+  say(options, `# ${contender.engine} in ${contender.runtime} with ${contender.kv} at ${context} tokens is not measured: ${String(error)}`)
+}
+
+/** A peer's fastest cache type, by decode at one length; null where none runs. */
+async function fastest(host: Host, candidates: readonly Contender[], prompt: Prompt, drawn: number): Promise<Contender | null> {
+  const tokens = prompt.ids.length
+  let best: Contender | null = null, most = 0
+  for (const candidate of candidates)
+    try {
+      const started = await start(host, candidate, tokens, drawn)
+      const { decoded, decodeMs, prefillMs } = await ask(started, prompt, drawn).finally(() => started.engine.close())
+      const rate = decoded / decodeMs * 1e3, prefillRate = tokens / prefillMs * 1e3, { engine, kv, flash } = candidate
+      line(host.options, { name: 'peers trial', engine, kv, flash, context: tokens, decodeTokensPerSecond: rate, prefillTokensPerSecond: prefillRate })
+      say(host.options, `# ${engine} with ${kv}${flash ? ' and flash attention' : ''} at ${tokens} tokens: ${rate.toFixed(1)} tokens/s, prefill ${prefillRate.toFixed(1)} tokens/s`)
+      if (rate > most) [best, most] = [candidate, rate]
+    } catch (error) {
+      missing(host.options, candidate, tokens, error)
+    }
   return best
 }
 
@@ -100,8 +110,7 @@ async function compare(host: Host, contenders: readonly Contender[], prompt: Pro
     if (entry.failed) return
     await part().catch((error: unknown) => {
       entry.failed = true
-      line(options, { name: 'peers failed', ...entry.contender, context: tokens, error: String(error) })
-      say(options, `# ${entry.contender.engine} in ${entry.contender.runtime} at ${tokens} tokens is not measured: ${String(error)}`)
+      missing(options, entry.contender, tokens, error)
     })
   }
   try {
@@ -140,7 +149,7 @@ export async function bench(options: Options): Promise<void> {
     const trial = promptOf(Math.min(options.quick ? 128 : trialTokens, Math.max(...lengths)))
     const peers: Contender[] = []
     for (const candidates of Object.values(trials))
-      if (!options.skip.includes(candidates[0].engine)) peers.push(await fastest(host, candidates, trial, drawn))
+      if (!options.skip.includes(candidates[0].engine)) peers.push(...[await fastest(host, candidates, trial, drawn)].filter(peer => peer !== null))
     const contenders = [...ours('chromium'), ...peers.filter(peer => peer.runtime === 'chromium'), ...ours('node'), ...peers.filter(peer => peer.runtime === 'node')]
     const all: Measured[] = []
     for (const tokens of lengths) {
