@@ -64,7 +64,7 @@ async function attention(k: Kernels, row: Row): Promise<void> {
     const macs = layers * heads * tokens * (rows + (tokens + 1) / 2) * 2 * headDim
     await row(name, { type, layers, kvHeads, group, headDim, rows, tokens }, { tokens, position: rows },
       { read: layers * kvHeads * (rows + tokens) * rowBytes(type, headDim), written: layers * tokens * heads * headDim * 4, i16: type === 'i16' ? macs : 0, f32: type === 'f32' ? macs : 0 },
-      () => caches.forEach(segments => k.attend({ out, query, segments, rows: null, counts: null, sets: kvHeads, capacity: 0, heads, kvHeads, headDim, type: rowTypes[type], scale: headDim ** -0.5 })))
+      () => caches.forEach(segments => k.attend({ out, query, segments, rows: null, counts: null, sets: kvHeads, capacity: 0, heads, kvHeads, headDim, type: rowTypes[type], scale: headDim ** -0.5, partials: null })))
     await forget(k, caches)
   }
 }
