@@ -2,6 +2,7 @@ import { firstRow, setCost, tokens } from './registers'
 import { F32, Q8_0, groupBytes, recordBytes } from './packed'
 import { columnBytes, expand, floatFour, floatOne } from './floatProduct'
 import { AHEAD, integerFour, integerOne, interleave, widen } from './integerProduct'
+import { fits, relaxedProducts } from './relaxedProduct'
 
 /** Rows of one block of work: 8 groups. */
 const ROWS: i32 = 64
@@ -16,6 +17,9 @@ const TILE: usize = 16384
 
 /** sums [count][ROWS] += codes [count, columns] × `groups` groups of packed, of a matrix up to `end`. tile: 16 KiB, and behind it 2 KiB a token for quads. */
 function integerProducts(sums: usize, tile: usize, packed: usize, groups: i32, columns: i32, layout: i32, codes: usize, blocks: usize, count: i32, end: usize): void {
+  if (ASC_FEATURE_RELAXED_SIMD) {
+    if (fits(layout)) return relaxedProducts(sums, SUMS, tile, packed, groups, columns, layout, codes, blocks, count, end)
+  }
   const codeStride = <usize>columns << 1, blockStride = <usize>(columns >> 5) << 4
   const whole = count & ~3
   const chunk = whole ? WIDE_COLUMNS : columns
