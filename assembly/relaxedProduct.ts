@@ -11,10 +11,12 @@ import { dotBytes } from './simd'
 //   trio   [columns / 4]  | h × 4 | l × 4 | of three tokens
 //   tile   [columns / 4][8 rows]  | weight × 4 |
 
-/** Bytes of a tile, and its columns; behind it lie as many split codes of 64 tokens, or all of one or two. */
+/** Bytes of a tile, and its columns; behind it lie as many split codes of 64 tokens, or FEW_COLUMNS of fewer than TILED. */
 const TILE: usize = 8192
 const TILE_COLUMNS: i32 = 1024
-const FEW_COLUMNS: i32 = 32768
+const FEW_COLUMNS: i32 = 8192
+/** Tokens from which a tile pays: fewer meet the nibbles themselves, two by two. */
+const TILED: i32 = 9
 /** Bytes of a record of a tile, and of its split codes. */
 // @ts-ignore: decorator
 @inline
@@ -111,6 +113,43 @@ function one(sums: usize, packed: usize, split: usize, block: usize, records: i3
   sink = touched
 }
 
+/** Two tokens, whose split codes, blocks and sums are so many bytes apart: what one word is unpacked for serves both. */
+// @ts-ignore: decorator
+@inline
+function two(sums: usize, rows: usize, packed: usize, split: usize, splits: usize, block: usize, blocks: usize, records: i32, minima: bool, ahead: usize): void {
+  let touched = 0
+  const mask = v128.load(constants), s1 = sums + rows
+  for (let b = 0; b < records; b++) {
+    let h0 = i32x4.splat(0), h1 = h0, l0 = h0, l1 = h0, i0 = h0, i1 = h0, j0 = h0, j1 = h0
+    const end = packed + 128
+    const far = packed + ahead
+    touched ^= load<i32>(far) ^ load<i32>(far, 64) ^ load<i32>(far, 128)
+    let other = split + splits
+    do {
+      const w0 = v128.load(packed), w1 = v128.load(packed, 16)
+      let x = v128.and(w0, mask), y = v128.and(w1, mask), q = v128.load32_splat(split)
+      h0 = dotBytes(h0, q, x), h1 = dotBytes(h1, q, y), q = v128.load32_splat(split, 4)
+      l0 = dotBytes(l0, q, x), l1 = dotBytes(l1, q, y), q = v128.load32_splat(other)
+      i0 = dotBytes(i0, q, x), i1 = dotBytes(i1, q, y), q = v128.load32_splat(other, 4)
+      j0 = dotBytes(j0, q, x), j1 = dotBytes(j1, q, y)
+      x = v128.and(i16x8.shr_u(w0, 4), mask), y = v128.and(i16x8.shr_u(w1, 4), mask), q = v128.load32_splat(split, 8)
+      h0 = dotBytes(h0, q, x), h1 = dotBytes(h1, q, y), q = v128.load32_splat(split, 12)
+      l0 = dotBytes(l0, q, x), l1 = dotBytes(l1, q, y), q = v128.load32_splat(other, 8)
+      i0 = dotBytes(i0, q, x), i1 = dotBytes(i1, q, y), q = v128.load32_splat(other, 12)
+      j0 = dotBytes(j0, q, x), j1 = dotBytes(j1, q, y)
+      packed += 32
+      split += 16
+      other += 16
+    } while (packed != end)
+    const t1 = block + blocks
+    keep(sums, whole(h0, l0, block, minima), whole(h1, l1, block, minima), packed, block, minima)
+    keep(s1, whole(i0, j0, t1, minima), whole(i1, j1, t1, minima), packed, t1, minima)
+    packed += minima ? 64 : 32
+    block += 16
+  }
+  sink = touched
+}
+
 /**
  * Three tokens, 8 rows, `records` records of a tile, which came from `packed`. sums [3][8] f32, `rows` bytes apart, are added to;
  * block: the first token's, the next `blocks` bytes on. 12 sums and 3 operands take the 15 registers there are: of a dot, which
@@ -149,6 +188,11 @@ function relaxedOne(sums: usize, packed: usize, split: usize, block: usize, reco
   else one(sums, packed, split, block, records, false, ahead)
 }
 
+function relaxedTwo(sums: usize, rows: usize, packed: usize, split: usize, splits: usize, block: usize, blocks: usize, records: i32, layout: i32, ahead: usize): void {
+  if (layout == Q4_1) two(sums, rows, packed, split, splits, block, blocks, records, true, ahead)
+  else two(sums, rows, packed, split, splits, block, blocks, records, false, ahead)
+}
+
 function relaxedThree(sums: usize, rows: usize, tile: usize, packed: usize, trio: usize, block: usize, blocks: usize, records: i32, layout: i32): void {
   if (layout == Q4_1) three(sums, rows, tile, packed, trio, block, blocks, records, true)
   else three(sums, rows, tile, packed, trio, block, blocks, records, false)
@@ -164,7 +208,7 @@ export function fits(layout: i32): bool {
 /** As `integerProducts` in project.ts; sums `rows` bytes apart. tile: 8 KiB, and behind it 2 KiB a token. */
 export function relaxedProducts(sums: usize, rows: usize, tile: usize, packed: usize, groups: i32, columns: i32, layout: i32, codes: usize, blocks: usize, count: i32, end: usize): void {
   const codeStride = <usize>columns << 1, blockStride = <usize>(columns >> 5) << 4
-  const threes = count - count % 3
+  const threes = count < TILED ? 0 : count - count % 3
   const chunk = threes ? TILE_COLUMNS : FEW_COLUMNS
   for (let c = 0; c < columns; c += chunk) {
     const records = min(chunk, columns - c) >> 5, splitBytes = <usize>records * SPLIT
@@ -182,7 +226,9 @@ export function relaxedProducts(sums: usize, rows: usize, tile: usize, packed: u
         relaxedThree(s, rows, tile, group, split, block, blockStride, records, layout)
       // Nothing is read behind the matrix.
       const ahead = min(AHEAD, end - group - <usize>records * recordBytes(layout))
-      for (; t < count; t++, s += rows, split += splitBytes, block += blockStride)
+      for (; t + 2 <= count; t += 2, s += 2 * rows, split += 2 * splitBytes, block += 2 * blockStride)
+        relaxedTwo(s, rows, group, split, splitBytes, block, blockStride, records, layout, ahead)
+      if (t < count)
         relaxedOne(s, group, split, block, records, layout, ahead)
     }
   }
