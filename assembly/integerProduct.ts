@@ -21,7 +21,7 @@ export const WIDE: usize = 512
 /** c + the products of four pairs of i16. */
 // @ts-ignore: decorator
 @inline
-function dot(c: v128, w: v128, q: v128): v128 {
+export function dot(c: v128, w: v128, q: v128): v128 {
   return i32x4.add(c, i32x4.dot_i16x8_s(w, q))
 }
 

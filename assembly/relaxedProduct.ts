@@ -1,5 +1,5 @@
 import { AHEAD, add, keep } from './integerProduct'
-import { Q4_0, Q4_1, groupBytes, recordBytes } from './packed'
+import { Q4_1, groupBytes, recordBytes } from './packed'
 import { dotBytes } from './simd'
 
 // Products of activation codes with nibbles by the relaxed dot: four signed bytes times four 7-bit ones into an i32. A code is
@@ -198,14 +198,7 @@ function relaxedThree(sums: usize, rows: usize, tile: usize, packed: usize, trio
   else three(sums, rows, tile, packed, trio, block, blocks, records, false)
 }
 
-/** The layouts that `relaxedProducts` takes: those whose codes fit seven bits. */
-// @ts-ignore: decorator
-@inline
-export function fits(layout: i32): bool {
-  return layout == Q4_0 || layout == Q4_1
-}
-
-/** As `integerProducts` in project.ts; sums `rows` bytes apart. tile: 8 KiB, and behind it 2 KiB a token. */
+/** As `integerProducts` in project.ts, of nibbles; sums `rows` bytes apart. tile: 8 KiB, and behind it 2 KiB a token. */
 export function relaxedProducts(sums: usize, rows: usize, tile: usize, packed: usize, groups: i32, columns: i32, layout: i32, codes: usize, blocks: usize, count: i32, end: usize): void {
   const codeStride = <usize>columns << 1, blockStride = <usize>(columns >> 5) << 4
   const threes = count < TILED ? 0 : count - count % 3
