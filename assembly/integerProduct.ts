@@ -153,9 +153,11 @@ function oneBytes(sums: usize, packed: usize, code: usize, block: usize, records
 
 /** One token, 8 rows, `records` records from packed. */
 export function integerOne(sums: usize, packed: usize, code: usize, block: usize, records: i32, layout: i32, ahead: usize): void {
-  if (layout == Q4_1) oneNibbles(sums, packed, code, block, records, true, ahead)
-  else if (layout == Q4_0) oneNibbles(sums, packed, code, block, records, false, ahead)
-  else if (layout == Q8_0) oneBytes(sums, packed, code, block, records, ahead)
+  if (!ASC_FEATURE_RELAXED_SIMD) { // there relaxedProduct.ts has these
+    if (layout == Q4_1) return oneNibbles(sums, packed, code, block, records, true, ahead)
+    if (layout == Q4_0) return oneNibbles(sums, packed, code, block, records, false, ahead)
+  }
+  if (layout == Q8_0) oneBytes(sums, packed, code, block, records, ahead)
   else if (layout == IQ4_NL) oneCurve(sums, packed, code, block, records, ahead)
   else halfOne(sums, packed, code, block, records, layout, ahead)
 }
