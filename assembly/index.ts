@@ -1,6 +1,6 @@
 export * from './opcodes'
 export { run } from './program'
-export { end, help } from './threads'
+export { end, help, look } from './threads'
 
 /** First byte that is free for the host. */
 export const heapBase: usize = __heap_base

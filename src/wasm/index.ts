@@ -1,6 +1,7 @@
 import { instantiate } from '@assemblyscript/loader'
 import { createKernels, type Kernels } from '../kernels/kernels.ts'
-import { registersOf, type Machine } from '../kernels/machine.ts'
+import { alone, registersOf, type Machine, type Sharing } from '../kernels/machine.ts'
+import { sharingOf } from './sharing.ts'
 import { canShare, startThreads } from './workers.ts'
 
 /** The wasm builds there are. */
@@ -25,6 +26,7 @@ interface Exports {
   readonly heapBase: WebAssembly.Global
   run(registers: number, threads: number, budget: number): number
   end(registers: number): void
+  look(at: number, zero: number, most: number): number
   readonly [operation: string]: unknown
 }
 
@@ -60,7 +62,7 @@ export async function wasm({ build = 'simd', limit, threads: wanted = 1, module:
     return global.value as number
   }
   const opcodes = new Map<string, number>()
-  let stop = (): void => {}
+  let stop = (): void => {}, sharing = (): Sharing => alone
   const machine: Machine = {
     name: 'wasm', build, start: number('heapBase'), threads,
     buffer: () => memory.buffer,
@@ -79,11 +81,13 @@ export async function wasm({ build = 'simd', limit, threads: wanted = 1, module:
       return code
     },
     run: (registers, budget) => exports.run(registers, threads, budget) === 1,
+    sharing: () => sharing(),
     close: () => stop(),
   }
   const kernels = createKernels(machine, limit)
   if (threads > 1) {
     const registers = registersOf(machine)
+    sharing = sharingOf(memory, registers, threads, exports.look)
     const terminate = await startThreads({ module, memory, registers, threads })
     stop = () => {
       exports.end(registers)

@@ -1,11 +1,20 @@
 /** What a helping thread is started with. */
 interface Errand { readonly module: WebAssembly.Module; readonly memory: WebAssembly.Memory; readonly registers: number; readonly thread: number }
 
-/** A thread's whole program: it works in wasm until it is sent home. `post` and `receive` are the platform's. */
+/** A thread's whole program: it works in wasm, and sleeps where there is nothing to do, until it is sent home. `post` and `receive` are the platform's. */
 const program = `receive(async ({ module, memory, registers, thread }) => {
   const { exports } = await WebAssembly.instantiate(module, { env: { memory } })
+  const at = registers / 4, line = registers + 64 * (1 + thread)
   post('ready')
-  exports.help(registers, thread)
+  while (true) {
+    const seen = exports.help(registers, thread), words = new Int32Array(memory.buffer)
+    if (Atomics.load(words, at + 14)) return
+    const start = performance.now()
+    Atomics.add(words, at + 13, 1)
+    Atomics.wait(words, at + 9, seen)
+    Atomics.sub(words, at + 13, 1)
+    new Float64Array(memory.buffer)[line / 8 + 1] += performance.now() - start
+  }
 })`
 const forNode = `const { parentPort } = require('node:worker_threads')
 const post = message => parentPort.postMessage(message), receive = then => parentPort.once('message', then)
