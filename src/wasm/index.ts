@@ -2,7 +2,7 @@ import { instantiate } from '@assemblyscript/loader'
 import { createKernels, type Kernels } from '../kernels/kernels.ts'
 import { alone, registersOf, type Machine, type Sharing } from '../kernels/machine.ts'
 import { sharingOf } from './sharing.ts'
-import { canShare, startThreads } from './workers.ts'
+import { startThreads, threadsHere } from './workers.ts'
 
 /** The wasm builds there are. */
 export type Build = 'simd'
@@ -47,7 +47,7 @@ function reserve(shared: boolean, limit = mostPages * pageBytes): WebAssembly.Me
 /** Kernels in WebAssembly SIMD. Throws with code `backend` where they cannot start. */
 export async function wasm({ build = 'simd', limit, threads: wanted = 1, module: given }: WasmOptions = {}): Promise<Kernels> {
   if (!builds.includes(build)) throw Object.assign(new RangeError(`build must be one of ${builds.join(', ')}, got ${build}`), { code: 'usage' })
-  const threads = wanted > 1 && canShare() && !given ? wanted : 1
+  const threads = given ? 1 : threadsHere(wanted)
   const memory = reserve(threads > 1, limit)
   let module: WebAssembly.Module, exports: Exports
   try {
