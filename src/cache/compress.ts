@@ -11,6 +11,8 @@ export interface Workspace {
 
 export function workspace(k: Kernels): Workspace {
   const places = new Map<string, Tensor>()
+  /** Places that became too small: what was recorded before still uses them. */
+  const outgrown: Tensor[] = []
   return {
     temporary(name, shape, type) {
       const place = places.get(name)
@@ -23,12 +25,12 @@ export function workspace(k: Kernels): Workspace {
         places.set(name, view)
         return view
       }
-      if (place) k.free(place)
+      if (place) outgrown.push(place)
       places.set(name, fresh)
       return fresh
     },
     free() {
-      k.free(...places.values())
+      k.free(...places.values(), ...outgrown.splice(0))
       places.clear()
     },
   }

@@ -29,10 +29,10 @@ interface Row {
 function rowOf(policy: Policy, request: Request & { readonly kv: RowType }, listed: boolean): Row | { readonly method: string; readonly budget: number; readonly refused: string } {
   const { tokens, answer, budget } = request
   try {
-    const { held, peak, full, planned } = footprint({ policy, ...request })
+    const { held, peak, full, kept, planned } = footprint({ policy, ...request })
     return {
       method: policy.name, budget, kvBytes: held, kvBytesPeak: peak, kvBytesFull: full, dense: planned.fellBack, reason: planned.fellBack ? planned.reason : '',
-      tokensHeld: policy.evicts && !planned.dense ? Math.min(planned.kept, tokens) : tokens,
+      tokensHeld: kept,
       rowsReadPerStep: Math.min(planned.read, tokens + answer), pageSize: planned.pageSize, channels: planned.channels,
     }
   } catch (error) {

@@ -5,7 +5,8 @@ import type { Planned } from '../cache/plan.ts'
 import type { Policy } from '../cache/policy.ts'
 import type { Program, RowType, Tensor } from '../kernels/index.ts'
 import { begin, block, createStream, createWave, freeStream, freeWave, head, type Network, type Precision, type Stream } from './llama.ts'
-import { logitsOf, prefill, shapeOf, type PrefillProgress } from './prefill.ts'
+import { logitsOf, prefill, shapeOf, type PrefillOptions, type PrefillProgress } from './prefill.ts'
+import { goingOn, type Propagation } from './propagate.ts'
 import { greedy, penaltyWindow, type Sampling } from './sample.ts'
 import { fault } from '../cache/fault.ts'
 
@@ -17,6 +18,8 @@ export interface SequenceOptions {
   readonly kv: RowType
   readonly precision: Precision
   readonly sampling?: Sampling
+  /** Which tokens of a prompt go through all layers: all of them unless given. */
+  readonly propagate?: Propagation | undefined
 }
 
 /** Tokens and their cache under one policy: read prompts, draw tokens, in turns. Ids only; text is the caller's. */
@@ -44,7 +47,7 @@ export interface Sequence {
 interface Start { readonly cache: Cache; readonly logits: Tensor; readonly state: Tensor | null; readonly id: Tensor; readonly pending: number | null; readonly recent: readonly number[] }
 
 export function createSequence(network: Network, options: SequenceOptions, start?: Start): Sequence {
-  const { policy, budget, answer, kv, precision, sampling = greedy } = options
+  const { policy, budget, answer, kv, precision, sampling = greedy, propagate } = options
   const { k, config, weights } = network
   const cache: Cache = start?.cache ?? createCache({ k, shape: shapeOf(network), kv, policy, budget, answer })
   const wave = createWave(k, config, weights, precision, 1)
@@ -110,6 +113,11 @@ export function createSequence(network: Network, options: SequenceOptions, start
     step = null
   }
 
+  function spread(tokens: number): PrefillOptions['propagate'] {
+    const last = policy.score?.window ?? 0
+    return propagate && { by: propagate, to: goingOn(propagate, config.layers, tokens, last), last }
+  }
+
   function checkIds(ids: readonly number[]): void {
     const bad = ids.find(id => !(Number.isInteger(id) && id >= 0 && id < config.vocabulary))
     if (bad !== undefined) throw fault('usage', `tokens must be ids from 0 to ${config.vocabulary - 1}, got ${bad}`)
@@ -131,8 +139,8 @@ export function createSequence(network: Network, options: SequenceOptions, start
       forget()
       const start = cache.seen()
       cache.begin(ids.length)
-      await prefill(network, precision, { ids, start, receiver: cache, kv, signal, progress,
-        finish: prompt => logitsOf(network, wave, prompt, ids.length - 1) })
+      await prefill(network, precision, { ids, start, receiver: cache, kv, signal, progress, propagate: spread(ids.length),
+        finish: (prompt, rows) => logitsOf(network, wave, prompt, rows - 1) })
       await cache.end()
       for (const id of given.slice(-penaltyWindow)) remember(id)
       pending = null
