@@ -6,7 +6,7 @@ import type { Shape } from '../cache/policy.ts'
 import { begin, block, createStream, createWave, freeStream, freeWave, head, type Network, type Precision, type Stream, type Wave } from './llama.ts'
 
 /** Tokens that go through a layer together. Wider batches gain nothing and their activations leave the cache. */
-const tileTokens = 256
+export const tileTokens = 256
 
 /** Where a prefill puts a layer's rows: given before the layer, told after it. rows: of this prompt, in this layer. */
 export interface Receiver {

@@ -48,6 +48,9 @@ export function parsePropagation(text: string): Propagation {
   })))
 }
 
+/** A propagation, or its text. */
+export const propagationOf = (given: Propagation | string | undefined): Propagation | undefined => typeof given === 'string' ? parsePropagation(given) : given
+
 /** Where and how many tokens of a prompt go on. last: newest tokens that a method wants to find in every layer. */
 export function goingOn({ layer, rate, window }: Propagation, layers: number, tokens: number, last: number): GoingOn {
   const at = layer ?? Math.max(0, Math.floor(layers / 2) - 1)

@@ -6,7 +6,7 @@ import type { Policy } from '../cache/policy.ts'
 import type { Program, RowType, Tensor } from '../kernels/index.ts'
 import { begin, block, createStream, createWave, freeStream, freeWave, head, type Network, type Precision, type Stream } from './llama.ts'
 import { logitsOf, prefill, shapeOf, type PrefillOptions, type PrefillProgress } from './prefill.ts'
-import { goingOn, type Propagation } from './propagate.ts'
+import { goingOn, propagationOf, type Propagation } from './propagate.ts'
 import { greedy, penaltyWindow, type Sampling } from './sample.ts'
 import { fault } from '../cache/fault.ts'
 
@@ -19,7 +19,7 @@ export interface SequenceOptions {
   readonly precision: Precision
   readonly sampling?: Sampling
   /** Which tokens of a prompt go through all layers: all of them unless given. */
-  readonly propagate?: Propagation | undefined
+  readonly propagate?: Propagation | string | undefined
 }
 
 /** Tokens and their cache under one policy: read prompts, draw tokens, in turns. Ids only; text is the caller's. */
@@ -47,7 +47,8 @@ export interface Sequence {
 interface Start { readonly cache: Cache; readonly logits: Tensor; readonly state: Tensor | null; readonly id: Tensor; readonly pending: number | null; readonly recent: readonly number[] }
 
 export function createSequence(network: Network, options: SequenceOptions, start?: Start): Sequence {
-  const { policy, budget, answer, kv, precision, sampling = greedy, propagate } = options
+  const { policy, budget, answer, kv, precision, sampling = greedy } = options
+  const propagate = propagationOf(options.propagate)
   const { k, config, weights } = network
   const cache: Cache = start?.cache ?? createCache({ k, shape: shapeOf(network), kv, policy, budget, answer })
   const wave = createWave(k, config, weights, precision, 1)
