@@ -12,6 +12,8 @@ const benches: Readonly<Record<string, Bench>> = {
   attend: { about: 'attention by shape', run: () => import('./kernels/attend.ts') },
   select: { about: 'choosing rows and cutting prompts', run: () => import('./kernels/select.ts') },
   model: { about: 'loading, prefill and decode of a model, method by method', run: () => import('./model.ts') },
+  long: { about: 'memory of 131,072 tokens on the shape of Llama-3.2-1B, as planned and as counted', run: () => import('./long.ts') },
+  propagate: { about: "what FastKV's token-selective propagation saves and costs", run: () => import('./propagate.ts') },
   profile: { about: 'where the time of a decode step and of a prefill goes', run: () => import('./profile.ts') },
 }
 
