@@ -15,7 +15,7 @@ const asked = ['fastkv', 'fastkv,rate=0.5']
 export async function bench(options: Options): Promise<void> {
   say(options, `# ${modelName}`)
   const model = await load(modelPath)
-  if ('speed'.includes(options.only)) for (const tokens of options.quick ? [1024] : [1024, 4096]) await speed(options, model, tokens)
+  if ('speed'.includes(options.only)) for (const tokens of options.quick ? [1024] : [1024, 3072]) await speed(options, model, tokens)
   if (smollm && 'divergence'.includes(options.only)) await divergence(options, model)
   model.free()
   if ('questions'.includes(options.only)) await questions(options)
@@ -24,15 +24,20 @@ export async function bench(options: Options): Promise<void> {
 /** A prompt read whole and by propagation, in turn, under the same method. */
 async function speed(options: Options, model: Model, tokens: number): Promise<void> {
   const ids = promptOf(model.network, tokens)
-  const read = (propagate?: string) => async (): Promise<void> => {
+  // Of the processor, which others on the machine change less than the clock's.
+  const seconds: number[][] = [[], ...asked.map(() => [])]
+  const read = (propagate: string | undefined, at: number) => async (): Promise<void> => {
+    const { user, system } = process.cpuUsage()
     const sequence = model.sequence({ policy: parseMethod('rocketkv'), budget, answer, propagate })
     await sequence.prefill(ids)
     sink(await sequence.logits())
     sequence.free()
+    const spent = process.cpuUsage({ user, system })
+    seconds[at]!.push((spent.user + spent.system) / 1e6)
   }
-  const times = await interleave([read(), ...asked.map(read)], { rounds: options.quick ? 1 : 3, warmUp: 0 })
+  const times = await interleave([undefined, ...asked].map(read), { rounds: options.quick ? 1 : 3, warmUp: 0 })
   for (const [i, ms] of times.entries())
-    report(options, 'speed', { tokens, propagate: i ? asked[i - 1]! : 'none' }, timesOf(ms), { unit: 'tokens/s', amount: tokens }, i ? { 'times as fast': Number(ratio(times[0]!, ms).toFixed(2)) } : {})
+    report(options, 'speed', { tokens, propagate: i ? asked[i - 1]! : 'none' }, timesOf(ms), { unit: 'tokens/s', amount: tokens }, { 'processor s': Number(timesOf(seconds[i]!).min.toFixed(2)), ...i ? { 'times as fast': Number((timesOf(seconds[0]!).min / timesOf(seconds[i]!).min).toFixed(2)), 'by the clock': Number(ratio(times[0]!, ms).toFixed(2)) } : {} })
 }
 
 const softmax = (logits: Float32Array): Float64Array => {

@@ -1,4 +1,4 @@
-import { rowTypes, type RowType, type Tensor } from '../kernels/index.ts'
+import { rowTypes, whole, type Kernels, type RowType, type Tensor } from '../kernels/index.ts'
 import { compressLayer, indexLayer, layerView, workspace } from './compress.ts'
 import { advanced, copyLayer, createLayer, ensureIndex, ensureRoom, forkLayer, freeLayer, layerBytes, positionsOf, writeTable, type LayerCache, type LayerOptions } from './layer.ts'
 import type { Ledger } from './ledger.ts'
@@ -282,8 +282,8 @@ export function createCache(o: CacheOptions, start?: Start): Cache {
     kept: () => Promise.all(every.map(at => positionsOf(o, readFrom(at)))),
     fork() {
       if (passing) throw new TypeError('fork: the prompt must have been read, got one that is being read')
-      const copies = (of: (LayerCache | undefined)[]): (LayerCache | undefined)[] => of.map(layer => layer && copyLayer(o, layer))
-      return createCache(o, { held: copies(held), active: copies(active), planned, answer, seen, asked, steps, afterPrefill })
+      const copies = (k: Kernels, of: (LayerCache | undefined)[]): (LayerCache | undefined)[] => of.map(layer => layer && copyLayer({ ...o, k }, layer))
+      return whole(k, taking => createCache(o, { held: copies(taking, held), active: copies(taking, active), planned, answer, seen, asked, steps, afterPrefill }))
     },
     free() {
       for (const layer of all()) freeLayer(o, layer)

@@ -1,4 +1,4 @@
-import { rowTypes, type Tensor } from '../kernels/index.ts'
+import { rowTypes, whole, type Tensor } from '../kernels/index.ts'
 import { tokensGoingOn, type Propagation } from './propagate.ts'
 import type { GoingOn } from '../cache/plan.ts'
 import type { LayerCache } from '../cache/layer.ts'
@@ -38,14 +38,14 @@ export interface PrefillOptions {
 export async function prefill(network: Network, precision: Precision, { ids, start, receiver, kv, signal, progress, propagate, finish }: PrefillOptions): Promise<void> {
   const { k, config, weights } = network
   const n = ids.length, end = start + n
-  const stream = createStream(k, config, n)
+  const stream = whole(k, k => createStream(k, config, n))
   let wave: Wave | undefined
   let positions: Tensor | null = null
   let ring: Tensor | null = null
   /** Tokens that go through this layer, at the first rows of the stream. */
   let rows = n
   try {
-    wave = createWave(k, config, weights, precision, Math.min(tileTokens, n))
+    wave = whole(k, k => createWave(k, config, weights, precision, Math.min(tileTokens, n)))
     k.upload(stream.ids, ids)
     await k.once({ tokens: n, position: start }, () => begin(network, stream))
     for (let index = 0; index < config.layers; index++) {

@@ -1,5 +1,5 @@
 import { advanced, createLayer, forkLayer, freeLayer, type LayerCache, type LayerOptions } from '../cache/layer.ts'
-import type { RowType } from '../kernels/index.ts'
+import { whole, type RowType } from '../kernels/index.ts'
 import { createWave, freeWave, type Network, type Precision } from './llama.ts'
 import { logitsOf, prefill, shapeOf, type PrefillProgress } from './prefill.ts'
 import { createSequence, type Sequence, type SequenceOptions } from './sequence.ts'
@@ -82,10 +82,13 @@ async function ask(network: Network, o: LayerOptions, read: readonly LayerCache[
         leave: async index => advanced(layers[index]!, fresh.length),
       },
       async finish(stream) {
-        const wave = createWave(k, network.config, network.weights, precision, 1)
-        await logitsOf(network, wave, stream, fresh.length - 1)
-        k.copy(logits, 0, wave.logits, 0, logits.bytes)
-        freeWave(k, wave)
+        const wave = whole(k, k => createWave(k, network.config, network.weights, precision, 1))
+        try {
+          await logitsOf(network, wave, stream, fresh.length - 1)
+          k.copy(logits, 0, wave.logits, 0, logits.bytes)
+        } finally {
+          freeWave(k, wave)
+        }
       },
     })
   } catch (error) {

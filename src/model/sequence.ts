@@ -3,8 +3,8 @@ import type { LayerCache } from '../cache/layer.ts'
 import type { Ledger } from '../cache/ledger.ts'
 import type { Planned } from '../cache/plan.ts'
 import type { Policy } from '../cache/policy.ts'
-import type { Program, RowType, Tensor } from '../kernels/index.ts'
-import { begin, block, createStream, createWave, freeStream, freeWave, head, type Network, type Precision, type Stream } from './llama.ts'
+import { whole, type Program, type RowType, type Tensor } from '../kernels/index.ts'
+import { begin, block, createStream, createWave, freeStream, freeWave, head, type Network, type Precision } from './llama.ts'
 import { logitsOf, prefill, shapeOf, type PrefillOptions, type PrefillProgress } from './prefill.ts'
 import { goingOn, propagationOf, type Propagation } from './propagate.ts'
 import { greedy, penaltyWindow, type Sampling } from './sample.ts'
@@ -51,9 +51,10 @@ export function createSequence(network: Network, options: SequenceOptions, start
   const propagate = propagationOf(options.propagate)
   const { k, config, weights } = network
   const cache: Cache = start?.cache ?? createCache({ k, shape: shapeOf(network), kv, policy, budget, answer })
-  const wave = createWave(k, config, weights, precision, 1)
-  const stream: Stream = createStream(k, config, 1)
-  const state = k.tensor([2], 'u32'), history = k.tensor([penaltyWindow], 'u32'), historyCount = k.tensor([1], 'u32')
+  const { wave, stream, state, history, historyCount } = whole(k, k => ({
+    wave: createWave(k, config, weights, precision, 1), stream: createStream(k, config, 1),
+    state: k.tensor([2], 'u32'), history: k.tensor([penaltyWindow], 'u32'), historyCount: k.tensor([1], 'u32'),
+  }))
   k.upload(state, [sampling.seed >>> 0, Math.floor(sampling.seed / 2 ** 32) >>> 0])
   const recent: number[] = [...start?.recent ?? []]
   let step: Program | null = null
@@ -181,8 +182,14 @@ export function createSequence(network: Network, options: SequenceOptions, start
     kept: () => cache.kept(),
     fork(other) {
       usable()
-      return createSequence(network, { ...options, sampling: other ?? sampling },
-        { cache: cache.fork(), logits: wave.logits, state: other ? null : state, id: stream.ids, pending, recent })
+      const copy = cache.fork()
+      try {
+        return createSequence(network, { ...options, sampling: other ?? sampling },
+          { cache: copy, logits: wave.logits, state: other ? null : state, id: stream.ids, pending, recent })
+      } catch (error) {
+        copy.free()
+        throw error
+      }
     },
     free() {
       if (freed) return
