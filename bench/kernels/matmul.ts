@@ -26,7 +26,7 @@ export async function bench(options: Options): Promise<void> {
   const out = k.tensor([256, rows], 'f32')
   for (const [layout, exact] of cases) {
     const name = `project ${layout}${exact ? ' exact' : ''}`
-    if (!name.includes(options.only)) continue
+    if (!`${name} ${typesOf(layout)}`.includes(options.only)) continue
     const bytes = packedBytes(layout, rows, columns), copies = Math.ceil(manyBytes / bytes)
     const matrices = Array.from({ length: copies }, () => k.tensor([bytes], 'u8'))
     // Bytes of 60 make normal numbers in every float format.
