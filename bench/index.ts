@@ -13,6 +13,7 @@ const benches: Readonly<Record<string, Bench>> = {
   model: { about: 'loading, first token, prefill and decode up to 128k, sampling', run: () => import('./model.ts') },
   methods: { about: 'every method from the same cache: decode against full, bytes held, rows read', run: () => import('./methods.ts') },
   threads: { about: 'decode and prefill with two threads against one', run: () => import('./threads.ts') },
+  builds: { about: 'the relaxed build against simd: products, prefill, decode', run: () => import('./builds.ts') },
   profile: { about: 'where the time of a decode step and of a prefill goes', run: () => import('./profile.ts') },
   peers: { about: 'wllama in Chromium and llama.cpp native beside us, in one run (installs them at first)', run: () => import('./peers/index.ts') },
 }
