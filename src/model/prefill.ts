@@ -109,7 +109,7 @@ function recordLayer(network: Network, wave: Wave, stream: Stream, index: number
     k.append({ segments: layer.table, keys, values, kvHeads, headDim, type })
     if (positions) k.reposition({ segments: layer.table, positions, kvHeads, headDim, type })
     for (const to of [layer.ring, ring]) if (to) k.observe({ ring: to, query, heads, headDim, window: to.shape[0]! })
-    k.attend({ out, query, segments: layer.table, rows: null, counts: null, sets: kvHeads, capacity: 0, heads, kvHeads, headDim, type, scale: shapeOf(network).scale })
+    k.attend({ out, query, segments: layer.table, rows: null, counts: null, sets: kvHeads, capacity: 0, heads, kvHeads, headDim, type, scale: shapeOf(network).scale, partials: null })
   })
   k.advance({ segments: layer.table, kvHeads })
 }
