@@ -6,7 +6,7 @@ import { repack, repackBlocks } from './repack'
 import { normalize, normalizeBlocks, quantize, quantizeBlocks, gate, gateBlocks } from './activation'
 import { project, projectBlocks } from './project'
 import { ropeFrequencies, ropeFrequenciesBlocks, ropeTable, ropeTableBlocks, rope, ropeBlocks } from './rope'
-import { append, appendBlocks, advance, advanceBlocks, observe, observeBlocks, gather, gatherBlocks } from './rows'
+import { append, appendBlocks, reposition, repositionBlocks, advance, advanceBlocks, observe, observeBlocks, gather, gatherBlocks, gatherRows, gatherRowsBlocks } from './rows'
 import { attend, attendBlocks } from './attend'
 import { mergeChunks, mergeChunksBlocks } from './chunks'
 import { sample, sampleBlocks } from './sample'
@@ -32,6 +32,7 @@ function blocks(code: i32, a: usize): i32 {
     case op.ropeTable: return ropeTableBlocks(a)
     case op.rope: return ropeBlocks(a)
     case op.append: return appendBlocks(a)
+    case op.reposition: return repositionBlocks(a)
     case op.advance: return advanceBlocks(a)
     case op.observe: return observeBlocks(a)
     case op.attend: return attendBlocks(a)
@@ -45,6 +46,7 @@ function blocks(code: i32, a: usize): i32 {
     case op.topk: return topkBlocks(a)
     case op.topChunks: return topChunksBlocks(a)
     case op.gather: return gatherBlocks(a)
+    case op.gatherRows: return gatherRowsBlocks(a)
     case op.bounds: return boundsBlocks(a)
     case op.chooseChannels: return chooseChannelsBlocks(a)
     case op.pageScore: return pageScoreBlocks(a)
@@ -72,6 +74,7 @@ export function execute(code: i32, a: usize, block: i32, scratch: usize): void {
     case op.ropeTable: ropeTable(a, block, scratch); break
     case op.rope: rope(a, block, scratch); break
     case op.append: append(a, block, scratch); break
+    case op.reposition: reposition(a, block, scratch); break
     case op.advance: advance(a, block, scratch); break
     case op.observe: observe(a, block, scratch); break
     case op.attend: attend(a, block, scratch); break
@@ -85,6 +88,7 @@ export function execute(code: i32, a: usize, block: i32, scratch: usize): void {
     case op.topk: topk(a, block, scratch); break
     case op.topChunks: topChunks(a, block, scratch); break
     case op.gather: gather(a, block, scratch); break
+    case op.gatherRows: gatherRows(a, block, scratch); break
     case op.bounds: bounds(a, block, scratch); break
     case op.chooseChannels: chooseChannels(a, block, scratch); break
     case op.pageScore: pageScore(a, block, scratch); break
