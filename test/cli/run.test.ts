@@ -174,6 +174,9 @@ test('--kv, --precision, --backend, --build and --threads say what runs', async 
   const { out, err } = await cli([...short, '--threads', '4', '--json'])
   assert.is(JSON.parse(out).threads, 4)
   assert.is(err, '')
+  const without = await cli([...short, '--threads', '4', '--json'], { env: { NODE_OPTIONS: '--import=data:text/javascript,delete%20globalThis.SharedArrayBuffer' } })
+  assert.is(JSON.parse(without.out).threads, 1)
+  assert.is(without.err, '--threads 4: one thread runs, since memory cannot be shared here\n')
 })
 
 test('--context and --system', async () => {
