@@ -32,3 +32,4 @@ export const sumValues: i32 = 30
 export const blendMean: i32 = 31
 export const raiseLast: i32 = 32
 export const mergeChunks: i32 = 33
+export const pack: i32 = 34

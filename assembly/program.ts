@@ -6,7 +6,8 @@ import { repack, repackBlocks } from './repack'
 import { normalize, normalizeBlocks, quantize, quantizeBlocks, gate, gateBlocks } from './activation'
 import { project, projectBlocks } from './project'
 import { ropeFrequencies, ropeFrequenciesBlocks, ropeTable, ropeTableBlocks, rope, ropeBlocks } from './rope'
-import { append, appendBlocks, advance, advanceBlocks, observe, observeBlocks, gather, gatherBlocks } from './rows'
+import { append, appendBlocks, advance, advanceBlocks, observe, observeBlocks } from './rows'
+import { gather, gatherBlocks, pack, packBlocks } from './gather'
 import { attend, attendBlocks } from './attend'
 import { mergeChunks, mergeChunksBlocks } from './chunks'
 import { sample, sampleBlocks } from './sample'
@@ -33,6 +34,7 @@ function blocks(code: i32, a: usize): i32 {
     case op.rope: return ropeBlocks(a)
     case op.append: return appendBlocks(a)
     case op.advance: return advanceBlocks(a)
+    case op.pack: return packBlocks(a)
     case op.observe: return observeBlocks(a)
     case op.attend: return attendBlocks(a)
     case op.mergeChunks: return mergeChunksBlocks(a)
@@ -73,6 +75,7 @@ export function execute(code: i32, a: usize, block: i32, scratch: usize): void {
     case op.rope: rope(a, block, scratch); break
     case op.append: append(a, block, scratch); break
     case op.advance: advance(a, block, scratch); break
+    case op.pack: pack(a, block, scratch); break
     case op.observe: observe(a, block, scratch); break
     case op.attend: attend(a, block, scratch); break
     case op.mergeChunks: mergeChunks(a, block, scratch); break

@@ -1,4 +1,4 @@
-import { boundBytes, rowBytes, wholeTiles, type RowType } from '../kernels/index.ts'
+import { boundBytes, isPacked, readType, roomBytes, roomFor, type RowType } from '../kernels/index.ts'
 import type { Plan, Policy, Request, Shape } from './policy.ts'
 import { fault } from './fault.ts'
 
@@ -20,9 +20,8 @@ export const expectedAnswer = (maxTokens: number): number => Math.min(maxTokens,
 
 /** Bytes of the rows (and page bounds, and sums of values) that one sequence holds when each KV head holds `rows`. */
 export function heldBytes(shape: Shape, kv: RowType, rows: number, pageSize: number, sums = false): number {
-  const room = wholeTiles(rows)
-  const bounds = pageSize ? boundBytes(kv, shape.headDim, pageSize, Math.ceil(room / pageSize)) : 0
-  return shape.layers * shape.kvHeads * (room * rowBytes(kv, shape.headDim) + bounds + (sums ? 4 * shape.headDim : 0))
+  const bounds = pageSize ? boundBytes(kv, shape.headDim, pageSize, Math.ceil(roomFor(kv, rows) / pageSize)) : 0
+  return shape.layers * shape.kvHeads * (roomBytes(kv, shape.headDim, rows) + bounds + (sums ? 4 * shape.headDim : 0))
 }
 
 interface Wanted extends Request { readonly policy: Policy; readonly kv: RowType }
@@ -58,11 +57,12 @@ export function footprint(wanted: Wanted): Footprint {
   // A cut while decoding makes the layer anew beside the old one.
   const again = policy.evicts && !planned.dense && tokens + answer > planned.kept && Array.from({ length: answer }, (_, i) => i + 1).some(policy.when)
     ? own() / shape.layers : 0
+  // One layer's rows as a prompt is read into them, where they are cut or packed from.
+  const passing = isPacked(kv) || cuts && !policy.history ? heldBytes({ ...shape, layers: 1 }, readType(kv), tokens, 0) : 0
   if (!cuts) {
     const held = planned.dense ? full : heldBytes(shape, kv, tokens + answer, planned.pageSize, sums)
-    return { method: policy.name, held, peak: again ? Math.max(held, own()) + again : held, full, planned }
+    return { method: policy.name, held, peak: Math.max(held + passing, again ? Math.max(held, own()) + again : 0), full, planned }
   }
-  if (policy.history) return { method: policy.name, held: full + own(), peak: full + own(), full, planned }
-  const passing = heldBytes({ ...shape, layers: 1 }, kv, tokens, 0)
+  if (policy.history) return { method: policy.name, held: full + own(), peak: full + own() + passing, full, planned }
   return { method: policy.name, held: own(), peak: own() + Math.max(passing, again), full, planned }
 }

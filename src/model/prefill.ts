@@ -20,7 +20,6 @@ export interface PrefillOptions {
   /** Position of the first id: tokens that came before. */
   readonly start: number
   readonly receiver: Receiver
-  readonly kv: keyof typeof rowTypes
   readonly signal?: AbortSignal | undefined
   readonly progress?: PrefillProgress | undefined
   /** After the last layer, with the hidden states of all tokens. */
@@ -31,7 +30,7 @@ export interface PrefillOptions {
  * Reads a prompt layer by layer: all tokens through one layer, in tiles, before the next. So one layer's full keys and values are
  * the most that is ever held beside what the receiver keeps.
  */
-export async function prefill(network: Network, precision: Precision, { ids, start, receiver, kv, signal, progress, finish }: PrefillOptions): Promise<void> {
+export async function prefill(network: Network, precision: Precision, { ids, start, receiver, signal, progress, finish }: PrefillOptions): Promise<void> {
   const { k, config, weights } = network
   const n = ids.length
   const stream = createStream(k, config, n)
@@ -42,7 +41,7 @@ export async function prefill(network: Network, precision: Precision, { ids, sta
     await k.once({ tokens: n, position: start }, () => begin(network, stream))
     for (let index = 0; index < config.layers; index++) {
       const layer = receiver.enter(index)
-      const program = k.record(() => recordLayer(network, wave!, stream, index, layer, kv))
+      const program = k.record(() => recordLayer(network, wave!, stream, index, layer))
       try {
         for (let row = 0; row < n; row += tileTokens) {
           const tokens = Math.min(tileTokens, n - row)
@@ -63,9 +62,9 @@ export async function prefill(network: Network, precision: Precision, { ids, sta
   }
 }
 
-function recordLayer(network: Network, wave: Wave, stream: Stream, index: number, layer: LayerCache, kv: keyof typeof rowTypes): void {
+function recordLayer(network: Network, wave: Wave, stream: Stream, index: number, layer: LayerCache): void {
   const { k, config: { heads, kvHeads, headDim } } = network
-  const type = rowTypes[kv]
+  const type = rowTypes[layer.type]
   block(network, network.weights.layers[index]!, wave, stream, ({ query, keys, values, out }) => {
     k.append({ segments: layer.table, keys, values, kvHeads, headDim, type })
     if (layer.ring) k.observe({ ring: layer.ring, query, heads, headDim, window: layer.ring.shape[0]! })

@@ -131,7 +131,7 @@ export function createSequence(network: Network, options: SequenceOptions, start
       forget()
       const start = cache.seen()
       cache.begin(ids.length)
-      await prefill(network, precision, { ids, start, receiver: cache, kv, signal, progress,
+      await prefill(network, precision, { ids, start, receiver: cache, signal, progress,
         finish: prompt => logitsOf(network, wave, prompt, ids.length - 1) })
       await cache.end()
       for (const id of given.slice(-penaltyWindow)) remember(id)

@@ -1,7 +1,8 @@
 import type { Words } from '../kernels/operations.ts'
-import { segmentWords } from '../kernels/rows.ts'
+import { segmentWords, tileRows } from '../kernels/rows.ts'
 import type { Memory, State } from './memory.ts'
-import { rowsOf } from './segment.ts'
+import { isPackedType, plainRows, rowsOf, storePacked, type Rows } from './segment.ts'
+import type { RowNumbers } from './groups.ts'
 
 function append(m: Memory, a: Words<'append'>, { tokens, position }: State): void {
   for (let h = 0; h < a.kvHeads; h++) {
@@ -25,14 +26,32 @@ function observe(m: Memory, a: Words<'observe'>, { tokens, position }: State): v
     m.f32.copyWithin(a.ring / 4 + (position + i) % a.window * n, a.query / 4 + i * n, a.query / 4 + (i + 1) * n)
 }
 
+/** Rows by their numbers, in memory of their own. */
+const numbersOf = (from: Rows, list: readonly number[]): RowNumbers[] =>
+  list.map(row => ({ key: from.key(row), value: from.value(row), position: from.position(row) }))
+
+function pack(m: Memory, a: Words<'pack'>): void {
+  for (let h = 0; h < a.kvHeads; h++) {
+    const at = a.segments / 4 + h * segmentWords, count = m.u32[at]!, split = m.u32[at + 1]!
+    if (count - split < tileRows) continue
+    const rows = rowsOf(m, a.segments, h, a.headDim, a.type)
+    storePacked(m, a.segments, h, a.headDim, a.type, numbersOf(rows, Array.from({ length: count - split }, (_, i) => split + i)), split)
+  }
+}
+
 function gather(m: Memory, a: Words<'gather'>): void {
   for (let h = 0; h < a.kvHeads; h++) {
     const set = a.sets === 1 ? 0 : h
-    const to = rowsOf(m, a.to, h, a.headDim, a.type), from = rowsOf(m, a.from, h, a.headDim, a.type)
-    const n = m.u32[a.counts / 4 + set]!
-    for (let i = 0; i < n; i++) to.copy(i, from, m.u32[a.rows / 4 + set * a.capacity + i]!)
+    const n = a.rows ? m.u32[a.counts / 4 + set]! : m.u32[a.from / 4 + h * segmentWords]!
+    const list = Array.from({ length: n }, (_, i) => a.rows ? m.u32[a.rows / 4 + set * a.capacity + i]! : i)
+    if (isPackedType(a.type)) {
+      storePacked(m, a.to, h, a.headDim, a.type, numbersOf(rowsOf(m, a.from, h, a.headDim, a.fromType), list), 0)
+      continue
+    }
+    const to = plainRows(m, a.to, h, a.headDim, a.type), from = plainRows(m, a.from, h, a.headDim, a.fromType)
+    list.forEach((row, i) => to.copy(i, from, row))
     to.setCount(n)
   }
 }
 
-export const rows = { append, advance, observe, gather }
+export const rows = { append, advance, pack, observe, gather }
