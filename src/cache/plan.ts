@@ -53,7 +53,7 @@ export function footprint(wanted: Wanted): Footprint {
   const full = heldBytes(shape, kv, tokens + answer, 0)
   const cuts = policy.evicts && !planned.dense && planned.kept < tokens
   const { sums } = policy.decode
-  const own = (): number => heldBytes(shape, kv, Math.min(planned.kept, tokens) + planned.reserve, planned.pageSize, sums)
+  const own = (): number => heldBytes(shape, kv, planned.kept + planned.reserve, planned.pageSize, sums)
   // A cut while decoding makes the layer anew beside the old one.
   const again = policy.evicts && !planned.dense && tokens + answer > planned.kept && Array.from({ length: answer }, (_, i) => i + 1).some(policy.when)
     ? own() / shape.layers : 0

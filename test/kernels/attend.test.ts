@@ -1,5 +1,5 @@
 import { test } from 'uvu'
-import { rowTypes, partialShape, segmentWords, strideOf, type RowType } from '../../src/kernels/index.ts'
+import { isPacked, rowTypes, partialShape, segmentWords, strideOf, type RowType } from '../../src/kernels/index.ts'
 import { groups, headDims, normal } from '../cases.ts'
 import { near } from '../near.ts'
 import { compare, type Bench, type Outputs } from './harness.ts'
