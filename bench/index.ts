@@ -12,6 +12,7 @@ const benches: Readonly<Record<string, Bench>> = {
   attend: { about: 'attention by shape', run: () => import('./kernels/attend.ts') },
   select: { about: 'choosing rows and cutting prompts', run: () => import('./kernels/select.ts') },
   model: { about: 'loading, prefill and decode of a model, method by method', run: () => import('./model.ts') },
+  kv: { about: 'what each cache type costs: error, answers, bytes, time', run: () => import('./kv.ts') },
   profile: { about: 'where the time of a decode step and of a prefill goes', run: () => import('./profile.ts') },
 }
 
