@@ -32,4 +32,6 @@ export const sumValues: i32 = 30
 export const blendMean: i32 = 31
 export const raiseLast: i32 = 32
 export const mergeChunks: i32 = 33
-export const pack: i32 = 34
+export const reposition: i32 = 34
+export const gatherRows: i32 = 35
+export const pack: i32 = 36

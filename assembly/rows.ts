@@ -1,4 +1,4 @@
-import { position, tokens } from './registers'
+import { firstRow, position, setCost, tokens } from './registers'
 import { countOf, I16, keyOf, keyScaleOf, packRow, positionOf, SEGMENT_BYTES, segmentOf, strideOf, tailType, valueOf, valueScaleOf, vectorBytes } from './segment'
 
 // append | segments | keys | values | kvHeads | headDim | type |
@@ -34,6 +34,22 @@ function saveVector(x: usize, to: usize, scale: usize, headDim: i32, type: i32):
   }
 }
 
+// reposition | segments | positions | kvHeads | headDim | type |
+
+export function repositionBlocks(a: usize): i32 {
+  return 1
+}
+
+export function reposition(a: usize, block: i32, scratch: usize): void {
+  const kvHeads = load<i32>(a, 8), headDim = load<i32>(a, 12), type = tailType(load<i32>(a, 16))
+  const positions = load<usize>(a, 4) + (<usize>firstRow() << 2)
+  for (let h = 0; h < kvHeads; h++) {
+    const segment = segmentOf(load<usize>(a), h), count = countOf(segment)
+    for (let i = 0, n = tokens(); i < n; i++)
+      store<i32>(positionOf(segment, count + i, type, headDim), load<i32>(positions + (<usize>i << 2)))
+  }
+}
+
 // advance | segments | kvHeads |
 
 export function advanceBlocks(a: usize): i32 {
@@ -56,4 +72,26 @@ export function observe(a: usize, block: i32, scratch: usize): void {
   const window = load<i32>(a, 16), n = tokens(), at = position()
   for (let i = max(0, n - window); i < n; i++)
     memory.copy(load<usize>(a) + <usize>((at + i) % window) * bytes, load<usize>(a, 4) + <usize>i * bytes, bytes)
+}
+
+// gatherRows | x | rows | count | width |
+
+/** Columns of one block: whole cache lines. */
+// @ts-ignore: decorator
+@inline
+const COLUMNS: i32 = 256
+
+export function gatherRowsBlocks(a: usize): i32 {
+  // A copied number costs about as much as eight multiply-adds.
+  setCost(<i32>(<i64>load<i32>(a, 8) * COLUMNS * 8 / 1000))
+  return (load<i32>(a, 12) + COLUMNS - 1) / COLUMNS
+}
+
+/** Block: some columns of every row, ascending: rows move up only, so none is written over before it was read. */
+export function gatherRows(a: usize, block: i32, scratch: usize): void {
+  const width = load<i32>(a, 12), first = block * COLUMNS
+  const bytes = <usize>min(COLUMNS, width - first) << 2, step = <usize>width << 2
+  const x = load<usize>(a) + (<usize>first << 2)
+  let rows = load<usize>(a, 4), to = x
+  for (let i = 0, n = load<i32>(a, 8); i < n; i++, rows += 4, to += step) memory.copy(to, x + <usize>load<u32>(rows) * step, bytes)
 }

@@ -1,5 +1,5 @@
 import { rowTypes, type Kernels, type Tensor } from '../kernels/index.ts'
-import { createLayer, ensureIndex, setCounts, type LayerCache, type LayerOptions } from './layer.ts'
+import { createLayer, ensureIndex, freeLayer, setCounts, type LayerCache, type LayerOptions } from './layer.ts'
 import type { Planned } from './plan.ts'
 import type { Layer, Plan, Policy, Rows, Shape } from './policy.ts'
 
@@ -11,6 +11,8 @@ export interface Workspace {
 
 export function workspace(k: Kernels): Workspace {
   const places = new Map<string, Tensor>()
+  /** Places that became too small: what was recorded before still uses them. */
+  const outgrown: Tensor[] = []
   return {
     temporary(name, shape, type) {
       const place = places.get(name)
@@ -23,12 +25,12 @@ export function workspace(k: Kernels): Workspace {
         places.set(name, view)
         return view
       }
-      if (place) k.free(place)
+      if (place) outgrown.push(place)
       places.set(name, fresh)
       return fresh
     },
     free() {
-      k.free(...places.values())
+      k.free(...places.values(), ...outgrown.splice(0))
       places.clear()
     },
   }
@@ -76,11 +78,16 @@ export async function compressLayer(o: LayerOptions, cut: Cut): Promise<LayerCac
     rows: Array.from({ length: shape.kvHeads }, (_, h) => got[got.length === 1 ? 0 : h]! + plan.reserve),
     ring: policy.score?.window ?? 0,
   })
-  ensureIndex(o, kept, plan.pageSize, policy.decode.sums)
-  await k.once(registers, () => {
-    move(o, kept, source, chosen)
-    indexLayer(o, plan, kept)
-  })
+  try {
+    ensureIndex(o, kept, plan.pageSize, policy.decode.sums)
+    await k.once(registers, () => {
+      move(o, kept, source, chosen)
+      indexLayer(o, plan, kept)
+    })
+  } catch (error) {
+    freeLayer(o, kept)
+    throw error
+  }
   setCounts(kept, got)
   if (kept.ring && source.ring) copyRing(k, kept.ring, source.ring, seen)
   return kept
@@ -90,7 +97,12 @@ export async function compressLayer(o: LayerOptions, cut: Cut): Promise<LayerCac
 export async function storeLayer(o: LayerOptions, source: LayerCache, { more, ring, seen }: { more: number; ring: number; seen: number }): Promise<LayerCache> {
   const counts = source.heads.map(s => s.count)
   const stored = createLayer(o, { rows: counts.map(n => n + more), ring })
-  await o.k.once({ tokens: 0, position: seen }, () => move(o, stored, source, null))
+  try {
+    await o.k.once({ tokens: 0, position: seen }, () => move(o, stored, source, null))
+  } catch (error) {
+    freeLayer(o, stored)
+    throw error
+  }
   setCounts(stored, counts)
   if (stored.ring && source.ring) copyRing(o.k, stored.ring, source.ring, seen)
   return stored

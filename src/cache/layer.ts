@@ -1,4 +1,4 @@
-import { boundBytes, isPacked, roomFor, rowBytes, rowTypes, segmentWords, strideOf, tailType, tileRows, wholeGroups, wholeTiles, type Kernels, type RowType, type Tensor } from '../kernels/index.ts'
+import { boundBytes, isPacked, roomFor, rowBytes, rowTypes, segmentWords, strideOf, tailType, tileRows, whole, wholeGroups, wholeTiles, type Kernels, type RowType, type Tensor } from '../kernels/index.ts'
 import type { Shape } from './policy.ts'
 
 /** What one layer of a sequence holds: for each KV head a segment (src/kernels/rows.ts) that can grow. */
@@ -34,18 +34,18 @@ export interface LayerOptions {
 
 /** rows: what each KV head must be able to hold; ring: queries to remember; type: as kv says unless given. */
 export function createLayer(o: LayerOptions, { rows, ring = 0, type = o.kv }: { rows: readonly number[]; ring?: number; type?: RowType }): LayerCache {
-  const { k, shape } = o
-  const layer: LayerCache = {
+  const { shape } = o
+  const layer: LayerCache = whole(o.k, k => ({
     type,
     table: k.tensor([shape.kvHeads, segmentWords], 'u32'),
     heads: rows.map(n => {
-      const tailCapacity = isPacked(type) ? tileRows : roomFor(type, n)
-      return { count: 0, split: 0, base: isPacked(type) ? groups(o, type, n) : null, tail: part(o, tailType(type), tailCapacity), tailCapacity, bounds: null }
+      const tailCapacity = isPacked(type) ? tileRows : roomFor(type, n), lent = { ...o, k }
+      return { count: 0, split: 0, base: isPacked(type) ? groups(lent, type, n) : null, tail: part(lent, tailType(type), tailCapacity), tailCapacity, bounds: null }
     }),
     ring: ring ? k.tensor([ring, shape.heads, shape.headDim], 'f32') : null,
     sums: null,
     pageSize: 0,
-  }
+  }))
   writeTable(o, layer)
   return layer
 }
@@ -108,7 +108,8 @@ export function ensureIndex(o: LayerOptions, layer: LayerCache, pageSize: number
 
 function placeBounds({ k, shape }: LayerOptions, { type, pageSize }: LayerCache, s: Segment): void {
   k.free(s.bounds)
-  s.bounds = pageSize ? k.tensor([boundBytes(type, shape.headDim, pageSize, pagesOf(type, s, pageSize))], 'u8') : null
+  s.bounds = null
+  if (pageSize) s.bounds = k.tensor([boundBytes(type, shape.headDim, pageSize, pagesOf(type, s, pageSize))], 'u8')
 }
 
 /**
@@ -193,7 +194,7 @@ export function forkLayer(o: LayerOptions, from: LayerCache, room: number, rows 
   if (isPacked(type)) throw new TypeError(`fork: rows must lie one by one to be shared, got ${type}`)
   const shared = Math.max(...from.heads.map(s => s.base ? s.split : 0))
   if (rows < shared) throw new RangeError(`fork: rows must be at least the ${shared} that are shared already, got ${rows}`)
-  const layer: LayerCache = {
+  const layer: LayerCache = whole(k, k => ({
     type,
     table: k.tensor([shape.kvHeads, segmentWords], 'u32'),
     ring: from.ring && k.tensor(from.ring.shape, 'f32'),
@@ -204,11 +205,11 @@ export function forkLayer(o: LayerOptions, from: LayerCache, room: number, rows 
       const split = s.base ? s.split : Math.floor(count / tileRows) * tileRows
       const tailCapacity = wholeTiles(count - split + Math.max(1, room))
       const base = s.base ?? { tensor: s.tail, capacity: s.tailCapacity }
-      const fork: Segment = { count, split, base, tail: part(o, type, tailCapacity), tailCapacity, bounds: null }
+      const fork: Segment = { count, split, base, tail: part({ ...o, k }, type, tailCapacity), tailCapacity, bounds: null }
       moveRows(o, type, fork, s.tail, s.tailCapacity, split - s.split)
       return fork
     }),
-  }
+  }))
   if (layer.ring && from.ring) k.copy(layer.ring, 0, from.ring, 0, from.ring.bytes)
   writeTable(o, layer)
   return layer
@@ -217,17 +218,19 @@ export function forkLayer(o: LayerOptions, from: LayerCache, room: number, rows 
 /** A cache of its own with the same rows, bounds and queries. Rows that are shared stay so; packed ones are copied. */
 export function copyLayer(o: LayerOptions, from: LayerCache): LayerCache {
   const { k, shape } = o
-  const copy = (t: Tensor): Tensor => {
-    const to = k.tensor(t.shape, t.type)
-    k.copy(to, 0, t, 0, t.bytes)
-    return to
-  }
   const own = isPacked(from.type)
-  const layer: LayerCache = {
-    type: from.type, table: k.tensor([shape.kvHeads, segmentWords], 'u32'), pageSize: from.pageSize,
-    ring: from.ring && copy(from.ring), sums: from.sums && copy(from.sums),
-    heads: from.heads.map(s => ({ ...s, base: own && s.base ? { ...s.base, tensor: copy(s.base.tensor) } : s.base, tail: copy(s.tail), bounds: s.bounds && copy(s.bounds) })),
-  }
+  const layer: LayerCache = whole(k, k => {
+    const copy = (t: Tensor): Tensor => {
+      const to = k.tensor(t.shape, t.type)
+      k.copy(to, 0, t, 0, t.bytes)
+      return to
+    }
+    return {
+      type: from.type, table: k.tensor([shape.kvHeads, segmentWords], 'u32'), pageSize: from.pageSize,
+      ring: from.ring && copy(from.ring), sums: from.sums && copy(from.sums),
+      heads: from.heads.map(s => ({ ...s, base: own && s.base ? { ...s.base, tensor: copy(s.base.tensor) } : s.base, tail: copy(s.tail), bounds: s.bounds && copy(s.bounds) })),
+    }
+  })
   writeTable(o, layer)
   return layer
 }

@@ -36,6 +36,8 @@ export const operations = {
   rope: { x: 't', table: 't', heads: 'i', headDim: 'i', rotary: 'i', halves: 'i' },
   /** Stores keys and values [T, kvHeads, headDim] f32 as rows count + i at positions P + i; of q8 and q4 in the tail. `type`: see `rowTypes`. */
   append: { segments: 't', keys: 't', values: 't', kvHeads: 'i', headDim: 'i', type: 'i' },
+  /** Positions of the rows count + i that were appended in this run: positions[R + i], positions [·] u32, in place of P + i. */
+  reposition: { segments: 't', positions: 't', kvHeads: 'i', headDim: 'i', type: 'i' },
   /** count += T for every KV head: what was appended is part of the cache from here on. */
   advance: { segments: 't', kvHeads: 'i' },
   /** q8 and q4: the tail's whole groups of 64 rows go to the end of base, which must have room for them; the rest moves to the tail's front. */
@@ -84,6 +86,8 @@ export const operations = {
   topk: { rows: 't', counts: 't', scores: 't', keep: 't', sets: 'i', stride: 'i', tokens: 'i', first: 'i', last: 'i', capacity: 'i' },
   /** Like topk, in whole chunks: the `chunks` chunks with the highest mean score (in f32), the short last one a chunk too. capacity is at least min(chunks × chunk, tokens). */
   topChunks: { rows: 't', counts: 't', scores: 't', sets: 'i', stride: 'i', tokens: 'i', chunk: 'i', chunks: 'i', capacity: 'i' },
+  /** In place: row i of x [·, width] f32 becomes its row rows[i]. rows [count] u32, ascending. FastKV, arXiv:2502.01068. */
+  gatherRows: { x: 't', rows: 't', count: 'i', width: 'i' },
   /**
    * Rows of `from` become the rows of `to` (count = counts[set]), all of them where `rows` is null; sets is 1 or kvHeads. In place where both are the
    * same. type: of `to`; fromType: of `from`, another only where `to` is q8 or q4, which packs whole groups (from f32 numbers) and is never `from` itself.

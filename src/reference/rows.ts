@@ -1,4 +1,4 @@
-import type { Words } from '../kernels/operations.ts'
+import { rowTypes, type Words } from '../kernels/operations.ts'
 import { segmentWords, tileRows } from '../kernels/rows.ts'
 import type { Memory, State } from './memory.ts'
 import { isPackedType, plainRows, rowsOf, storePacked, type Rows } from './segment.ts'
@@ -13,6 +13,13 @@ function append(m: Memory, a: Words<'append'>, { tokens, position }: State): voi
         m.f32.subarray(a.keys / 4 + at, a.keys / 4 + at + a.headDim),
         m.f32.subarray(a.values / 4 + at, a.values / 4 + at + a.headDim), position + i)
     }
+  }
+}
+
+function reposition(m: Memory, a: Words<'reposition'>, { tokens, row }: State): void {
+  for (let h = 0; h < a.kvHeads; h++) {
+    const rows = plainRows(m, a.segments, h, a.headDim, isPackedType(a.type) ? rowTypes.f32 : a.type)
+    for (let i = 0; i < tokens; i++) m.u32[rows.place(rows.count + i).position / 4] = m.u32[a.positions / 4 + row + i]!
   }
 }
 
@@ -54,4 +61,11 @@ function gather(m: Memory, a: Words<'gather'>): void {
   }
 }
 
-export const rows = { append, advance, pack, observe, gather }
+function gatherRows(m: Memory, a: Words<'gatherRows'>): void {
+  for (let i = 0; i < a.count; i++) {
+    const from = a.x / 4 + m.u32[a.rows / 4 + i]! * a.width
+    m.f32.copyWithin(a.x / 4 + i * a.width, from, from + a.width)
+  }
+}
+
+export const rows = { append, reposition, advance, pack, observe, gather, gatherRows }
