@@ -19,6 +19,7 @@ const benches: Readonly<Record<string, Bench>> = {
 >>>>>>> prefill
   long: { about: 'memory of 131,072 tokens on the shape of Llama-3.2-1B, as planned and as counted', run: () => import('./long.ts') },
   propagate: { about: "what FastKV's token-selective propagation saves and costs", run: () => import('./propagate.ts') },
+  kv: { about: 'what each cache type costs: error, answers, bytes, time', run: () => import('./kv.ts') },
   profile: { about: 'where the time of a decode step and of a prefill goes', run: () => import('./profile.ts') },
   peers: { about: 'wllama in Chromium and llama.cpp native beside us, in one run (installs them at first)', run: () => import('./peers/index.ts') },
 }
