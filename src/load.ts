@@ -3,7 +3,9 @@ import type { Policy } from './cache/policy.ts'
 import { GgufError, openSource, readHeader, type ByteSource, type Header } from './gguf/index.ts'
 import type { Kernels, RowType } from './kernels/index.ts'
 import { rocketkv } from './methods/rocketkv.ts'
+import { rocketkvMt } from './methods/rocketkv-mt.ts'
 import { readConfig, type Config } from './model/config.ts'
+import { converse, type Conversation, type ConversationOptions } from './model/conversation.ts'
 import { generate, type GenerateOptions, type Generator, type Story } from './model/generate.ts'
 import type { Network, Precision } from './model/llama.ts'
 import { shapeOf, type PrefillProgress } from './model/prefill.ts'
@@ -52,6 +54,8 @@ export interface Model {
   generate(prompt: string | Prompt, options?: GenerateOptions): Story
   /** Reads a document once, to be asked many times. The prompt is what all questions about it share: document, system, raw. */
   read(prompt: string | Prompt, watch?: Watch): Promise<DocumentReading>
+  /** Answers message after message; each reads only what it adds. RocketKV-MT unless told otherwise. */
+  chat(options?: ConversationOptions): Conversation
   /** Tokens in, tokens out, in turns. */
   sequence(options: Omit<SequenceOptions, 'kv' | 'precision'>): Sequence
   /** Bytes a prompt of `tokens` holds and peaks at. */
@@ -147,6 +151,7 @@ function modelOf({ network, header, tokenizer, kv, precision, limit, name }: Par
     name, config, header, tokenizer, kernels: k, network, kv, precision,
     encode: prompt => promptIds(promptOf(prompt), tokenizer, chat),
     generate: (prompt, options) => generate(generator, promptOf(prompt), options),
+    chat: (options = {}) => converse(generator, { method: rocketkvMt(), ...options }),
     async read(given, watch = {}) {
       const prompt = typeof given === 'string' ? { document: given } : given
       const ids = documentIds(prompt, tokenizer, chat)

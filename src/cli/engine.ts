@@ -2,6 +2,7 @@ import { fault } from '../cache/fault.ts'
 import { load, type LoadOptions, type Model } from '../load.ts'
 import { parseMethod } from '../methods/index.ts'
 import type { Policy } from '../cache/policy.ts'
+import { chatTemplate } from '../tokenizer/index.ts'
 import { builds, type Build } from '../wasm/index.ts'
 import { modelSource } from './files.ts'
 import { progressBar, say } from './output.ts'
@@ -44,4 +45,10 @@ export async function loadModel(input: Input, options = engineOf(input)): Promis
   }
 }
 
-export const policyOf = (input: Input): Policy => parseMethod(input.text('method') ?? 'rocketkv')
+export const policyOf = (input: Input, otherwise = 'rocketkv'): Policy => parseMethod(input.text('method') ?? otherwise)
+
+/** Says where a template has no place for a system message. */
+export function tellFolded({ header, tokenizer }: Model, input: Input): void {
+  if (!input.on('quiet') && chatTemplate(header.metadata, tokenizer).foldsSystem)
+    say('the chat template takes no system message: it stands before the first question instead')
+}

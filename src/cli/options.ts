@@ -15,6 +15,8 @@ export interface Command {
   /** Commands that can be typed as they stand. */
   readonly examples: readonly string[]
   readonly flags: Flags
+  /** Ctrl-C is its own matter, as it ends an answer and not the program. */
+  readonly interactive?: boolean
   run(input: Input): Promise<void>
 }
 

@@ -2,7 +2,8 @@ import type { Ledger } from '../cache/ledger.ts'
 import { expectedAnswer, footprint } from '../cache/plan.ts'
 import type { Policy } from '../cache/policy.ts'
 import type { RowType } from '../kernels/index.ts'
-import { stopMatcher, textStream, type Chat, type Tokenizer } from '../tokenizer/index.ts'
+import { stopMatcher, type Chat, type Tokenizer } from '../tokenizer/index.ts'
+import { answer, emptyDraft, type Draft, type StopReason } from './answer.ts'
 import type { Network, Precision } from './llama.ts'
 import { shapeOf, type PrefillProgress } from './prefill.ts'
 import { leastTokens, promptIds, type Prompt } from './prompt.ts'
@@ -11,7 +12,7 @@ import { samplingOf, type Sampling } from './sample.ts'
 import { createSequence, type Sequence } from './sequence.ts'
 import { fault } from '../cache/fault.ts'
 
-export type StopReason = 'eos' | 'stop' | 'length' | 'abort'
+export type { StopReason }
 
 export interface GenerateOptions extends Partial<Sampling> {
   readonly method?: Policy
@@ -29,6 +30,12 @@ export interface GenerateOptions extends Partial<Sampling> {
 }
 
 export interface Timings { readonly prefillMs: number; readonly decodeMs: number; readonly prefillTokensPerSecond: number; readonly decodeTokensPerSecond: number }
+
+/** tokens: read before the answer. */
+export function timingsOf(tokens: number, prefillMs: number, { tokens: drawn, decodeMs }: Pick<Draft, 'tokens' | 'decodeMs'>): Timings {
+  const decoded = Math.max(0, drawn.length - 1)
+  return { prefillMs, decodeMs, prefillTokensPerSecond: prefillMs ? tokens / prefillMs * 1e3 : 0, decodeTokensPerSecond: decodeMs ? decoded / decodeMs * 1e3 : 0 }
+}
 
 /** An answer: text as it comes, and all about it once it is there. */
 export interface Story extends AsyncIterable<string> {
@@ -64,14 +71,14 @@ const defaultMaxTokens = 512
 
 
 /** Tokens that prompt and answer may have together. */
-function contextTokens(trained: number, context: number | undefined, extend: boolean): number {
+export function contextTokens(trained: number, context: number | undefined, extend: boolean): number {
   const most = context ?? (extend ? Infinity : trained)
   if (most > trained && !extend) throw fault('fit', `context must be at most the ${trained} tokens the model was trained on, got ${most}; --extend asks for more all the same`)
   return most
 }
 
 /** Refuses a text that is far too long before it is made tokens, which takes a second a megabyte. */
-function refuseLong(prompt: Prompt, tokenizer: Tokenizer, most: number): void {
+export function refuseLong(prompt: Prompt, tokenizer: Tokenizer, most: number): void {
   const { ids, document = '', prompt: question = '' } = prompt
   if (ids || document.length + question.length <= most) return
   const least = leastTokens(prompt, tokenizer)
@@ -98,6 +105,14 @@ export function neededBytes(g: Pick<Generator, 'network' | 'kv'>, policy: Policy
   return peak + tokens * 4 * (dim + rotary + 1) + tile + vocabulary * 4 * 2
 }
 
+/** Bytes that reading a prompt takes; refuses more than the memory has. held: bytes that it may take over. */
+export function roomFor(g: Generator, policy: Policy, budget: number, tokens: number, answer: number, held = 0): number {
+  const used = g.network.k.memory().used - held, needed = neededBytes(g, policy, budget, tokens, answer)
+  if (used + needed > g.limit)
+    throw fault('memory', `memory must stay within ${(g.limit / 1e6).toFixed(0)} MB, got ${(used / 1e6).toFixed(0)} MB of weights and ${(needed / 1e6).toFixed(0)} MB for ${tokens} prompt tokens under ${policy.name}`)
+  return needed
+}
+
 /** Reads a prompt, or what a reading of its beginning lacks, and answers it. Nothing runs before the first text is asked for. */
 export function generate(g: Generator, prompt: Prompt, options: GenerateOptions = {}, reading?: Reading): Story {
   const sampling = samplingOf(options)
@@ -109,26 +124,17 @@ export function generate(g: Generator, prompt: Prompt, options: GenerateOptions 
   const ids = promptIds(prompt, tokenizer, g.chat)
   if (!ids.length) throw fault('usage', 'a prompt must have at least one token, got none')
   const most = answerTokens(ids.length, network.config.context, options)
-  const answer = expectedAnswer(most)
-  const story = { tokens: [] as number[], text: '', stopReason: null as StopReason | null, ledger: null as Ledger | null }
-  let prefillMs = 0, decodeMs = 0
+  const expected = expectedAnswer(most)
+  const story = { ...emptyDraft(), ledger: null as Ledger | null }
+  let prefillMs = 0
   let logits: Float32Array | undefined
   let kept: number[][][] | undefined
   let running: AsyncGenerator<string> | undefined
 
   async function* run(): AsyncGenerator<string> {
-    const used = network.k.memory().used, needed = neededBytes(g, policy, budget, ids.length, answer)
-    if (used + needed > g.limit)
-      throw fault('memory', `memory must stay within ${(g.limit / 1e6).toFixed(0)} MB, got ${(used / 1e6).toFixed(0)} MB of weights and ${(needed / 1e6).toFixed(0)} MB for ${ids.length} prompt tokens under ${policy.name}`)
-    network.k.reserve(needed)
-    const settings = { policy, budget, answer, sampling }, watch = { signal: options.signal, progress: options.progress }
+    network.k.reserve(roomFor(g, policy, budget, ids.length, expected))
+    const settings = { policy, budget, answer: expected, sampling }, watch = { signal: options.signal, progress: options.progress }
     let sequence: Sequence | undefined, asked: Asked | undefined
-    const stream = textStream(tokenizer)
-    const pass = (text: string): string => {
-      const out = stops.push(text)
-      story.text += out
-      return out
-    }
     try {
       const started = performance.now()
       if (reading) {
@@ -141,25 +147,7 @@ export function generate(g: Generator, prompt: Prompt, options: GenerateOptions 
       logits = await sequence.logits()
       kept = await sequence.kept()
       prefillMs = performance.now() - started
-      let first = performance.now()
-      while (story.tokens.length < most) {
-        const id = await sequence.next(options.signal)
-        if (!story.tokens.length) first = performance.now()
-        story.tokens.push(id)
-        decodeMs = performance.now() - first
-        if (!options.ignoreEos && tokenizer.endTokens.has(id)) {
-          story.stopReason = 'eos'
-          break
-        }
-        const text = pass(stream.push(id))
-        if (text) yield text
-        if (stops.matched !== null) {
-          story.stopReason = 'stop'
-          break
-        }
-        options.signal?.throwIfAborted()
-      }
-      story.stopReason ??= 'length'
+      yield* answer(sequence, story, { tokenizer, stops, most, ignoreEos: options.ignoreEos ?? false, signal: options.signal })
     } catch (error) {
       if (!options.signal?.aborted) throw error
       story.stopReason = 'abort'
@@ -168,10 +156,6 @@ export function generate(g: Generator, prompt: Prompt, options: GenerateOptions 
       sequence?.free()
       asked?.free()
     }
-    if (stops.matched !== null) return
-    const last = pass(stream.flush()), held = stops.flush()
-    story.text += held
-    if (last + held) yield last + held
   }
 
   const again = (): AsyncGenerator<string> => running ??= run()
@@ -182,8 +166,7 @@ export function generate(g: Generator, prompt: Prompt, options: GenerateOptions 
     get stopReason() { return story.stopReason },
     get ledger() { return story.ledger },
     get timings() {
-      const decoded = Math.max(0, story.tokens.length - 1)
-      return { prefillMs, decodeMs, prefillTokensPerSecond: prefillMs ? ids.length / prefillMs * 1e3 : 0, decodeTokensPerSecond: decodeMs ? decoded / decodeMs * 1e3 : 0 }
+      return timingsOf(ids.length, prefillMs, story)
     },
     async kept() {
       if (!kept) throw new TypeError('kept: the prompt must have been read, got a story that has not begun')
