@@ -89,7 +89,9 @@ export function converse(g: Generator, options: ConversationOptions = {}): Conve
     const ids = more ? tokenizer.encode(more.rest) : encodeWithBos(tokenizer, text)
     const known = more ? read!.tokens - Number(more.drop) : 0
     const promptTokens = known + ids.length
-    const most = answerTokens(promptTokens, trained, options), expected = expectedAnswer(most)
+    // Answers get shorter as the context fills.
+    const room = Math.max(1, contextTokens(trained, options.context, options.extend ?? false) - promptTokens)
+    const most = answerTokens(promptTokens, trained, { ...options, ...options.maxTokens === undefined ? {} : { maxTokens: Math.min(options.maxTokens, room) } }), expected = expectedAnswer(most)
     const draft = emptyDraft(), stops = stopMatcher(options.stop ?? [])
     let prefillMs = 0
     let ledger: Ledger | null = null

@@ -20,6 +20,10 @@ interface Running {
   /** After the text `until` was seen on standard output. */
   until(seen: (out: string) => boolean): Promise<void>
   interrupt(): void
+  /** More of its standard input, where that was left open. */
+  type(text: string): void
+  /** Its standard output so far. */
+  out(): string
   /** Closes the reading end of its standard output. */
   hangUp(): void
   readonly ended: Promise<Ended>
@@ -39,6 +43,8 @@ export function start(args: readonly string[], { input = '', env = {} }: { input
   const ended = new Promise<Ended>(done => child.on('close', code => { changed(); done({ code, out, err }) }))
   return {
     ended,
+    out: () => out,
+    type: text => void child.stdin.write(text),
     hangUp: () => void child.stdout.destroy(),
     interrupt: () => void child.kill('SIGINT'),
     async until(seen) {

@@ -80,7 +80,7 @@ test('usage: nothing to answer, with --json', async () => {
 test('usage: more questions than a document has facts', () =>
   refused(['demo', '--tokens', '1024', '--questions', '1000'], 2, 'usage', /questions must be at most \d+ for a document of 1024 tokens, got 1000/))
 
-test('usage: an unknown command', () => refused(['rnu'], 2, 'usage', /command must be one of run, demo, .*, got rnu/))
+test('usage: an unknown command', () => refused(['rnu'], 2, 'usage', /command must be one of run, chat, .*, got rnu/))
 test('usage: help for an unknown command', () => refused(['help', 'rnu'], 2, 'usage', /got rnu/))
 
 const plain = randomLlama(shape)

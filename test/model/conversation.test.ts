@@ -137,6 +137,21 @@ test('what does not fit leaves everything as it was', async () => {
   model.free()
 })
 
+test('an answer gets what the context leaves', async () => {
+  const model = await llama({ context: 256 }), conversation = model.chat({ temperature: 0, maxTokens: 200, ignoreEos: true, method: full() })
+  const lengths: number[] = []
+  for (const question of ['one', 'two']) {
+    const { promptTokens, tokens } = await told(conversation, question)
+    lengths.push(tokens.length)
+    assert.ok(promptTokens + tokens.length <= 256)
+  }
+  assert.is(lengths[0], 200)
+  assert.ok(lengths[1]! < 40)
+  assert.throws(() => conversation.say('three'), /must fit the context of 256 tokens/)
+  conversation.free()
+  model.free()
+})
+
 test('an end of turn other than the template writes is taken back', async () => {
   const model = await llama(), other = model.tokenizer.encode('<|endoftext|>')[0]!
   for (let seed = 0; ; seed++) {
