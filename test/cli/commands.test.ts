@@ -55,12 +55,12 @@ test('inspect: what runs', async () => {
 })
 
 test('inspect: what does not, and why', async () => {
-  const model = file('other.gguf', writeGguf({ metadata: { 'general.architecture': 'mamba\u001b[31m', 'tokenizer.ggml.model': 'llama' },
+  const model = file('other.gguf', writeGguf({ metadata: { 'general.architecture': 'mamba\u001b[31m', 'tokenizer.ggml.model': 't5', 'tokenizer.ggml.tokens': ['a'] },
     tensors: [{ name: 'token_embd.weight', shape: [2, 32], type: 'F32', values: new Float32Array(64) }] }))
   const r = await json('inspect', model)
   assert.is(r.runs, false)
   assert.match(r.problems.join('\n'), /architecture must be one of llama/)
-  assert.match(r.problems.join('\n'), /tokenizer\.ggml\.model must be gpt2/)
+  assert.match(r.problems.join('\n'), /tokenizer\.ggml\.model must be gpt2 .*got t5 \(unigram\)/)
   const { code, out } = await cli(['inspect', model])
   assert.is(code, 0)
   assert.match(out, /^runs +no$/m)
