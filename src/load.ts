@@ -1,6 +1,6 @@
 import { footprint, type Footprint } from './cache/plan.ts'
 import type { Policy } from './cache/policy.ts'
-import { GgufError, openSource, readHeader, type ByteSource, type Header } from './gguf/index.ts'
+import { GgufError, openModel, type ByteSource, type Header, type Source } from './gguf/index.ts'
 import type { Kernels, RowType } from './kernels/index.ts'
 import { rocketkv } from './methods/rocketkv.ts'
 import { rocketkvMt } from './methods/rocketkv-mt.ts'
@@ -92,28 +92,25 @@ const promptOf = (prompt: string | Prompt): Prompt => typeof prompt === 'string'
 /** What a file holds, from its header alone. */
 export interface Inspected { readonly header: Header; readonly size: number; readonly name: string }
 
-export async function inspect(source: string | URL | Blob | ArrayBuffer | Uint8Array, signal?: AbortSignal): Promise<Inspected> {
-  const file = await openSource(source, signal)
-  try {
-    return { header: await readHeader(file, signal), size: file.size, name: file.name }
-  } finally {
-    await file.close()
-  }
+/** headers: for a server that asks who it is. */
+export async function inspect(source: Source | readonly Source[], signal?: AbortSignal, headers?: HeadersInit): Promise<Inspected> {
+  const { file, header } = await openModel(source, signal, headers)
+  await file.close()
+  return { header, size: file.size, name: file.name }
 }
 
 /**
- * Loads a GGUF model from a path, URL, Blob or bytes. Throws GgufError (code `model`) where the file cannot be run, code `memory` where it
+ * Loads a GGUF model from a path, URL, Blob or bytes, or from the parts of a split one (a path or URL of one finds the others). Throws GgufError (code `model`) where the file cannot be run, code `memory` where it
  * does not fit, code `backend` where the asked backend cannot start.
  */
-export async function load(source: string | URL | Blob | ArrayBuffer | Uint8Array, options: LoadOptions = {}): Promise<Model> {
+export async function load(source: Source | readonly Source[], options: LoadOptions = {}): Promise<Model> {
   const { precision = 'fast', limit = mostBytes, signal, progress } = options
   const kv = options.kv ?? (precision === 'exact' ? 'f32' : 'i16')
   if (precision !== 'fast' && precision !== 'exact') throw fault('usage', `precision must be fast or exact, got ${precision}`)
   if (kv !== 'f32' && kv !== 'i16') throw fault('usage', `kv must be f32 or i16, got ${kv}`)
   if (precision === 'exact' && kv !== 'f32') throw fault('usage', `kv must be f32 where precision is exact, got ${kv}`)
-  const file = await openSource(source, signal)
+  const { file, header } = await openModel(source, signal)
   try {
-    const header = await readHeader(file, signal)
     const config = readConfig(header)
     const bytes = weightBytes(findTensors(header, config))
     if (bytes > limit) throw fault('memory', `memory must stay within ${(limit / 1e6).toFixed(0)} MB, got ${(bytes / 1e6).toFixed(0)} MB of weights`)
