@@ -4,8 +4,8 @@ import { parseMethod } from '../methods/index.ts'
 import type { Policy } from '../cache/policy.ts'
 import { chatTemplate } from '../tokenizer/index.ts'
 import { builds, type Build } from '../wasm/index.ts'
-import { modelSource } from './files.ts'
 import { progressBar, say } from './output.ts'
+import { modelPath } from './source.ts'
 import { kvOf, usageError, type Input } from './options.ts'
 
 /** Builds that have a name and come later: asking for one is no typing mistake. */
@@ -31,7 +31,8 @@ export function engineOf(input: Input): LoadOptions {
 
 /** Loads what `--model` names, as the engine's flags say, with a progress bar. */
 export async function loadModel(input: Input, options = engineOf(input)): Promise<{ readonly model: Model; readonly loadMs: number }> {
-  const source = modelSource(input.text('model'))
+  const arriving = progressBar('downloading', 'MB', !input.on('quiet'))
+  const source = await modelPath(input.text('model'), { signal: input.signal, progress: (done, total) => arriving.update(done / 1e6, total / 1e6) }).finally(arriving.stop)
   const bar = progressBar('loading', 'MB', !input.on('quiet'))
   const started = performance.now()
   try {

@@ -45,7 +45,7 @@ export const outputFlags: Flags = {
 }
 
 export const modelFlag: Flags = {
-  model: { type: 'string', value: 'M', help: 'a GGUF file: a path, an https:// URL, hf:owner/repo/file.gguf, or demo (embedded, the default)' },
+  model: { type: 'string', value: 'M', help: 'a GGUF file: a path, an https:// URL, hf:owner/repo[/file.gguf][:quant], or demo (embedded, the default)' },
 }
 
 export const kvFlag: Flags = { kv: { type: 'string', value: 'f32|i16', help: 'storage of keys and values (default i16)' } }

@@ -1,14 +1,13 @@
 import { expectedAnswer, footprint } from '../cache/plan.ts'
 import type { Policy, Request } from '../cache/policy.ts'
 import type { RowType } from '../kernels/index.ts'
-import { inspect } from '../load.ts'
 import { methods, parseMethod } from '../methods/index.ts'
 import { readConfig } from '../model/config.ts'
 import { defaultBudget } from '../model/generate.ts'
 import { findTensors, weightBytes } from '../model/weights.ts'
-import { modelSource } from './files.ts'
 import { kvFlag, kvOf, methodFlags, modelFlag, outputFlags, usageError, type Command } from './options.ts'
 import { bytesText, print, printJson, table } from './output.ts'
+import { headerOf } from './source.ts'
 
 interface Row {
   readonly method: string
@@ -60,7 +59,7 @@ export const plan: Command = {
     const kv = kvOf(input) ?? 'i16'
     const asked = input.text('method')
     const policies = (asked === undefined ? Object.keys(methods) : [asked]).map(parseMethod)
-    const { header, name } = await inspect(modelSource(input.text('model')), input.signal)
+    const { header, name } = await headerOf(input.text('model'), input.signal)
     const config = readConfig(header)
     const { layers, heads, kvHeads, headDim } = config
     const shape = { layers, heads, kvHeads, headDim, scale: 1 / Math.sqrt(headDim) }

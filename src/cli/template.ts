@@ -1,8 +1,8 @@
 import { chatTemplate, tokenizer, type Message } from '../tokenizer/index.ts'
-import { inspect } from '../load.ts'
-import { modelSource, readArray } from './files.ts'
+import { readArray } from './files.ts'
 import { modelFlag, outputFlags, usageError, type Command } from './options.ts'
 import { print, printJson } from './output.ts'
+import { headerOf } from './source.ts'
 
 export const template: Command = {
   name: 'template',
@@ -16,7 +16,7 @@ export const template: Command = {
     const messages = await readArray(file, input)
     const bad = messages.findIndex(m => typeof m !== 'object' || m === null || typeof (m as Message).role !== 'string' || typeof (m as Message).content !== 'string')
     if (bad >= 0) throw usageError(`${file} must hold messages with role and content, two texts, got ${JSON.stringify(messages[bad])} at ${bad}`)
-    const { header } = await inspect(modelSource(input.text('model')), input.signal)
+    const { header } = await headerOf(input.text('model'), input.signal)
     const text = chatTemplate(header.metadata, tokenizer(header.metadata))(messages as Message[], { addGenerationPrompt: !input.on('no-generation-prompt') })
     await (input.on('json') ? printJson(text) : print(text))
   },

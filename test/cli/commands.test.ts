@@ -5,7 +5,7 @@ import { randomLlama, writeGguf } from '../gguf/write.ts'
 import { withSmollm } from '../models.ts'
 import { cli, file, json } from './program.ts'
 
-const commands = ['run', 'chat', 'demo', 'methods', 'inspect', 'plan', 'tokenize', 'detokenize', 'template']
+const commands = ['run', 'chat', 'demo', 'methods', 'inspect', 'plan', 'models', 'tokenize', 'detokenize', 'template']
 /** cli.md's flags. */
 const flags: Record<string, readonly string[]> = {
   run: ['model', 'method', 'budget', 'kv', 'precision', 'build', 'backend', 'threads', 'json', 'quiet', 'no-color', 'document', 'prompt', 'system', 'raw', 'max-tokens', 'temperature',

@@ -63,7 +63,9 @@ for (const [args, said] of [
   [['--kept', '/no/such/folder/kept.json'], /--kept must be a file that can be written/],
   [['--kept', '/'], /--kept must be a file that can be written, got \/ \(a folder\)/],
   [['--model', ''], /--model must be a path, a URL, .*, got nothing/],
-  [['--model', 'hf:owner/repo'], /--model must be hf:owner\/repo\/file\.gguf, got hf:owner\/repo/],
+  [['--model', 'hf:owner'], /--model must be hf:owner\/repo, hf:owner\/repo\/file\.gguf or hf:owner\/repo:QUANT, got hf:owner/],
+  [['--model', 'hf:a/b/c.gguf:Q4_0'], /got hf:a\/b\/c\.gguf:Q4_0/],
+  [['--model', 'hf:a/b:'], /got hf:a\/b:/],
   [['--tokens', 'x.json'], /--tokens must stand alone, got a text too/],
 ] as const) test(`usage: run ${args.join(' ')}`, () => refused([...ask, ...args], 2, 'usage', said))
 
