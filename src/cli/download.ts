@@ -87,7 +87,7 @@ async function attempt(url: URL, path: string, have: number, first: boolean, opt
     if (answer.response.status !== 416) {
       await room(dirname(path), origin.size - from)
       await writeFile(originPath(part), JSON.stringify(origin))
-      await take(url, answer, part, from, origin.size, { ...options, alive, stalled: () => connection.signal.aborted, stallMs })
+      await take(url, answer, part, from, origin.size, { ...options, alive, connection: connection.signal, stallMs })
     }
     await finish(url, path, origin, options)
     return origin
@@ -127,18 +127,17 @@ async function accepted(url: URL, { response, first, size, tag, sha256 }: Answer
   return { url: url.href.replace(/[?#].*$/s, ''), size, tag, sha256 }
 }
 
-interface Taking extends Downloading { readonly alive: () => void; readonly stalled: () => boolean; readonly stallMs: number }
+interface Taking extends Downloading { readonly alive: () => void; readonly connection: AbortSignal; readonly stallMs: number }
 
 /** Writes what comes behind byte `from`, up to `size`. */
-async function take(url: URL, { response }: Answer, part: string, from: number, size: number, { signal, progress, alive, stalled, stallMs }: Taking): Promise<void> {
+async function take(url: URL, { response }: Answer, part: string, from: number, size: number, { signal, progress, alive, connection, stallMs }: Taking): Promise<void> {
   const file = await open(part, from ? 'r+' : 'w')
   let done = from
   try {
     progress?.(done, size)
     try {
-      for await (const piece of response.body ?? []) {
+      for await (const bytes of pieces(response, connection)) {
         alive()
-        const bytes = piece as Uint8Array
         if (done + bytes.length > size) throw fault('model', `${shown(url)} must send the ${size} bytes that it announced, got more`)
         await write(file, bytes, done)
         done += bytes.length
@@ -147,7 +146,7 @@ async function take(url: URL, { response }: Answer, part: string, from: number, 
     } catch (error) {
       signal?.throwIfAborted()
       if (typeof (error as { code?: unknown }).code === 'string' && ['model', 'fit'].includes((error as { code: string }).code)) throw error
-      throw passing(stalled() ? `${shown(url)} must send all of ${size} bytes, got ${done} and nothing for ${stallMs / 1e3} s` : `${shown(url)} must send all of ${size} bytes, got ${done} before the connection broke`)
+      throw passing(connection.aborted ? `${shown(url)} must send all of ${size} bytes, got ${done} and nothing for ${stallMs / 1e3} s` : `${shown(url)} must send all of ${size} bytes, got ${done} before the connection broke`)
     }
     if (done < size) throw passing(`${shown(url)} must send all of ${size} bytes, got ${done}`)
   } catch (error) {
@@ -158,6 +157,27 @@ async function take(url: URL, { response }: Answer, part: string, from: number, 
     throw error
   } finally {
     await file.close().catch(() => {})
+  }
+}
+
+/** The bytes of an answer. Throws as soon as `connection` is aborted, whatever the platform's stream makes of that. */
+async function* pieces({ body }: Response, connection: AbortSignal): AsyncGenerator<Uint8Array> {
+  const reader = body?.getReader()
+  if (!reader) return
+  let stop = (): void => {}
+  const aborted = new Promise<never>((_, failed) => { stop = () => failed(connection.reason) })
+  aborted.catch(() => {})
+  connection.addEventListener('abort', stop)
+  try {
+    for (;;) {
+      connection.throwIfAborted()
+      const { done, value } = await Promise.race([reader.read(), aborted])
+      if (done) return
+      yield value
+    }
+  } finally {
+    connection.removeEventListener('abort', stop)
+    reader.cancel().catch(() => {})
   }
 }
 
