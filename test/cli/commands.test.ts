@@ -114,6 +114,15 @@ test('template: what the file renders, nothing added', async () => {
   for (const bad of ['[{"role":"user"}]', '[{"content":"Hi"}]', '[1]', '[null]', '{}', '[', '']) assert.is((await cli(['template', file('bad.json', bad)])).code, 2, bad)
 })
 
+test('template: tools and thinking', async () => {
+  const shape = { layers: 1, heads: 1, kvHeads: 1, headDim: 16, dim: 16, hidden: 16, vocab: 300, context: 64, type: 'F32', tied: true, seed: 1 } as const
+  const template = `{% for t in tools or [] %}<{{ t | tojson }}>{% endfor %}{% for m in messages %}{{ m.content or m.tool_calls | length }}{% endfor %}{% if enable_thinking is defined %}({{ enable_thinking }}){% endif %}`
+  const model = file('tools.gguf', randomLlama({ ...shape, template })), messages = file('m.json', '[{"role":"user","content":"Hi"},{"role":"assistant","content":null,"tool_calls":[{}]}]')
+  assert.is((await cli(['template', '--model', model, messages])).out, 'Hi1')
+  assert.is((await cli(['template', '--model', model, '--no-think', '--tools', file('t.json', '[{"name": "f"}]'), messages])).out, '<{"name": "f"}>Hi1(false)')
+  assert.is((await cli(['template', '--model', model, '--tools', file('t2.json', '[1]'), messages])).code, 2)
+})
+
 test('template: a file without one, and one that fails', async () => {
   const shape = { layers: 1, heads: 1, kvHeads: 1, headDim: 16, dim: 16, hidden: 16, vocab: 300, context: 64, type: 'F32', tied: true, seed: 1 } as const
   const bytes = Buffer.from(randomLlama(shape))
