@@ -31,3 +31,6 @@ export const firstAndLast: i32 = 29
 export const sumValues: i32 = 30
 export const blendMean: i32 = 31
 export const raiseLast: i32 = 32
+export const mergeChunks: i32 = 33
+export const reposition: i32 = 34
+export const gatherRows: i32 = 35

@@ -35,7 +35,7 @@ interface Import { readonly from: string; readonly to: string; readonly dynamic:
 /** Paths below `folder`, with slashes. */
 const files = (folder: string): string[] => readdirSync(join(root, folder), { recursive: true })
   .map(name => `${folder}/${String(name).split(sep).join('/')}`)
-  .filter(path => path.endsWith('.ts') && !path.startsWith('src/wasm/builds/'))
+  .filter(path => path.endsWith('.ts') && !path.startsWith('src/wasm/builds/') && !path.includes('/node_modules/'))
 
 const source = (path: string): string => readFileSync(join(root, path), 'utf8')
 const inSource = (path: string): string => relative(join(root, 'src'), join(root, path)).split(sep).join('/')
@@ -73,6 +73,12 @@ test('Node only in the command line, and where a path is opened or a thread star
   const node = all.filter(({ from, to }) => to.startsWith('node:') && !['cli', 'cli.ts'].includes(room(from)))
   assert.equal([...new Set(node.map(({ from, to }) => `${from} ${to}`))], ['src/gguf/file.ts node:fs/promises', 'src/wasm/workers.ts node:worker_threads'])
   for (const { from, dynamic } of node) assert.ok(dynamic, `${from} must import Node where it needs it, so that it loads where there is none`)
+})
+
+test('a wasm build is loaded only when it is the one that runs', () => {
+  const loads = all.filter(({ to }) => to.startsWith('src/wasm/builds/'))
+  assert.equal(loads.map(({ to }) => to.replace('src/wasm/builds/', '')).sort(), ['probe.ts', 'relaxed-threads.ts', 'relaxed.ts', 'simd-threads.ts', 'simd.ts'])
+  for (const { from, to, dynamic } of loads) assert.ok(dynamic, `${from} must import ${to} where it is wanted`)
 })
 
 test('core sub-paths reach no tokenizer, model or command line', () => {

@@ -1,6 +1,6 @@
-import { rowTypes, type RowType, type Tensor } from '../kernels/index.ts'
+import { chunkRows, partialShape, rowTypes, whole, type Kernels, type RowType, type Tensor } from '../kernels/index.ts'
 import { compressLayer, indexLayer, layerView, workspace } from './compress.ts'
-import { advanced, copyLayer, createLayer, ensureIndex, ensureRoom, forkLayer, freeLayer, layerBytes, positionsOf, writeTable, type LayerCache, type LayerOptions } from './layer.ts'
+import { advanced, capacityOf, copyLayer, createLayer, ensureIndex, ensureRoom, forkLayer, freeLayer, layerBytes, positionsOf, writeTable, type LayerCache, type LayerOptions } from './layer.ts'
 import type { Ledger } from './ledger.ts'
 import { heldBytes, planFor, type Planned } from './plan.ts'
 import type { Policy, Rows } from './policy.ts'
@@ -24,10 +24,10 @@ export interface Cache {
   seen(): number
   /** Before `tokens` more are read: plans. answer: expected after them, as before unless given. */
   begin(tokens: number, answer?: number): void
-  /** The rows of a layer that the prefill appends to. */
-  enter(index: number): LayerCache
+  /** The rows of a layer that the prefill appends to. rows: fewer than `tokens` where not all of them reach the layer. */
+  enter(index: number, rows?: number): LayerCache
   /** The layer's new rows are all there (and its table advanced): cuts it if the plan says so. */
-  leave(index: number): Promise<void>
+  leave(index: number, rows?: number): Promise<void>
   /** After the last layer. */
   end(): Promise<void>
   /** Starts from the rows of a reading and its question instead of a prefill; they stay as they are. */
@@ -82,6 +82,8 @@ export function createCache(o: CacheOptions, start?: Start): Cache {
   let planned: Planned = start?.planned ?? planFor({ policy, shape, kv, budget, tokens: 0, answer })
   /** asked: tokens seen when the last prompt is all there. */
   let seen = start?.seen ?? 0, asked = start?.asked ?? 0, steps = start?.steps ?? 0, fresh = 0, peak = 0, cuts = false
+  /** Rows that the layer before got of the prompt that is being read. */
+  let before = 0
   let state = new Map<string, unknown>()
   let chosen: Rows | null = null
   /** Layers whose last recorded step reads chosen rows. */
@@ -100,6 +102,12 @@ export function createCache(o: CacheOptions, start?: Start): Cache {
   const view = (index: number) =>
     layerView(shape, kv, { policy, plan: planned, index, source: readFrom(index), seen, window, work: decoding, state })
 
+  /** Where chunks of attention over all rows go, so that threads share one head's; null where a head has one chunk. As large for every layer, so that it stays where it is. */
+  function chunks(): Tensor | null {
+    const rows = Math.max(...every.flatMap(at => (active[at] ?? held[at])?.heads.map(capacityOf) ?? []))
+    return rows > chunkRows ? decoding.temporary('chunks', partialShape(rows, shape.heads, shape.headDim), 'f32') : null
+  }
+
   function setPlan(total: number): void {
     planned = planFor({ policy, shape, kv, budget, tokens: total, answer })
   }
@@ -114,6 +122,9 @@ export function createCache(o: CacheOptions, start?: Start): Cache {
     ensureIndex(o, layer, planned.pageSize, policy.decode.sums)
     await k.once({ tokens: 0, position: seen }, () => indexLayer(o, planned, layer))
   }
+
+  /** Whether a layer that has so many rows with the prompt's is cut. */
+  const cutsAt = (rows: number): boolean => cuts && rows > planned.kept
 
   function replace(of: (LayerCache | undefined)[], at: number, layer: LayerCache): void {
     peak = Math.max(peak, bytes() + layerBytes(o, layer))
@@ -142,7 +153,7 @@ export function createCache(o: CacheOptions, start?: Start): Cache {
     plan: () => planned,
     seen: () => seen,
     begin(tokens, expected = answer) {
-      fresh = tokens
+      fresh = before = tokens
       answer = expected
       asked = seen + tokens
       state = new Map()
@@ -151,23 +162,27 @@ export function createCache(o: CacheOptions, start?: Start): Cache {
       if (seen === 0 || planned.dense || policy.history || !policy.evicts) setPlan(rows)
       cuts = policy.evicts && !planned.dense && rows > planned.kept
     },
-    enter(at) {
+    enter(at, rows = fresh) {
       let layer = held[at]
-      if (layer) ensureRoom(o, layer, fresh + (cuts && !policy.history ? 0 : answer))
-      else if (cuts && !policy.history) {
+      const cut = cutsAt((layer?.heads[0]!.count ?? 0) + rows) && !policy.history
+      if (layer) ensureRoom(o, layer, rows + (cut ? 0 : answer))
+      else if (cut) {
         passing ??= createLayer(o, { rows: rowsEach(fresh), ring: window })
         for (const s of passing.heads) s.count = 0
         writeTable(o, passing)
         layer = passing
-      } else layer = held[at] = createLayer(o, { rows: rowsEach(fresh + answer), ring: window })
+      } else layer = held[at] = createLayer(o, { rows: rowsEach(rows + answer), ring: window })
       note()
       return layer
     },
-    async leave(at) {
+    async leave(at, rows = fresh) {
       const source = held[at] ?? passing!
-      advanced(source, fresh)
+      advanced(source, rows)
       if (at === 0) seen += fresh
-      if (!cuts) {
+      // Rows that were chosen among more mean others here.
+      if (rows !== before) state = new Map()
+      before = rows
+      if (!cutsAt(source.heads[0]!.count)) {
         freeLayer(o, active[at])
         active[at] = undefined
         await index(source)
@@ -200,8 +215,13 @@ export function createCache(o: CacheOptions, start?: Start): Cache {
           moved = true
           if (layer === readFrom(at)) await index(layer)
         }
-      if (moved) note()
-      return moved
+      if (!moved) return false
+      // Programs are recorded again, with places for the rows of now.
+      decoding.free()
+      chosen = null
+      choosing.clear()
+      note()
+      return true
     },
     attend(at, { query, keys, values, out }) {
       const { heads, kvHeads, headDim, scale } = shape
@@ -216,8 +236,10 @@ export function createCache(o: CacheOptions, start?: Start): Cache {
         if (layer.sums) k.sumValues({ sums: layer.sums, segments: layer.table, kvHeads, headDim, type, all: 0 })
         rows = policy.decode.record(k, query, view(at))
       }
+      const partials = rows ? null : chunks()
       k.attend({ out, query, segments: layer.table, rows: rows?.rows ?? null, counts: rows?.counts ?? null,
-        sets: rows?.sets ?? kvHeads, capacity: rows?.capacity ?? 0, heads, kvHeads, headDim, type, scale })
+        sets: rows?.sets ?? kvHeads, capacity: rows?.capacity ?? 0, heads, kvHeads, headDim, type, scale, partials })
+      if (partials) k.mergeChunks({ out, partials, segments: layer.table, heads, kvHeads, headDim })
       if (rows && policy.decode.finish) policy.decode.finish(k, out, rows, view(at))
       if (rows) {
         chosen = rows
@@ -268,8 +290,8 @@ export function createCache(o: CacheOptions, start?: Start): Cache {
     kept: () => Promise.all(every.map(at => positionsOf(o, readFrom(at)))),
     fork() {
       if (passing) throw new TypeError('fork: the prompt must have been read, got one that is being read')
-      const copies = (of: (LayerCache | undefined)[]): (LayerCache | undefined)[] => of.map(layer => layer && copyLayer(o, layer))
-      return createCache(o, { held: copies(held), active: copies(active), planned, answer, seen, asked, steps, afterPrefill })
+      const copies = (k: Kernels, of: (LayerCache | undefined)[]): (LayerCache | undefined)[] => of.map(layer => layer && copyLayer({ ...o, k }, layer))
+      return whole(k, taking => createCache(o, { held: copies(taking, held), active: copies(taking, active), planned, answer, seen, asked, steps, afterPrefill }))
     },
     free() {
       for (const layer of all()) freeLayer(o, layer)

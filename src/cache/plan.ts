@@ -27,6 +27,9 @@ export function heldBytes(shape: Shape, kv: RowType, rows: number, pageSize: num
 
 interface Wanted extends Request { readonly policy: Policy; readonly kv: RowType }
 
+/** After `layer` only `tokens` of a prompt's tokens go on. */
+export interface GoingOn { readonly layer: number; readonly tokens: number }
+
 /** Plans, and falls back to full attention where the method would hold or read as much (design: a method that evicts never holds more than `full`). */
 export function planFor({ policy, kv, ...request }: Wanted): Planned {
   const { tokens, answer, budget, shape } = request
@@ -45,24 +48,39 @@ export function planFor({ policy, kv, ...request }: Wanted): Planned {
   return { ...plan, ...base, dense: false, fellBack: false, reason: '' }
 }
 
-export interface Footprint { readonly method: string; readonly held: number; readonly peak: number; readonly full: number; readonly planned: Planned }
+export interface Footprint {
+  readonly method: string
+  readonly held: number
+  readonly peak: number
+  readonly full: number
+  /** Rows that decoding can read after prefill, per KV head: the mean over layers. */
+  readonly kept: number
+  readonly planned: Planned
+}
+
+/** Layers that get as many of a prompt's tokens. */
+interface Part { readonly layers: number; readonly tokens: number }
+
+const partsOf = (layers: number, tokens: number, propagate: GoingOn | undefined): Part[] => (propagate
+  ? [{ layers: propagate.layer + 1, tokens }, { layers: layers - propagate.layer - 1, tokens: propagate.tokens }] : [{ layers, tokens }]).filter(part => part.layers)
 
 /** Bytes a prompt will hold after prefill and at its peak, from lengths alone. */
-export function footprint(wanted: Wanted): Footprint {
+export function footprint({ propagate, ...wanted }: Wanted & { readonly propagate?: GoingOn | undefined }): Footprint {
   const { policy, kv, shape, tokens, answer } = wanted
-  const planned = planFor(wanted)
+  const planned = planFor(wanted), { dense, kept, reserve } = planned
   const full = heldBytes(shape, kv, tokens + answer, 0)
-  const cuts = policy.evicts && !planned.dense && planned.kept < tokens
-  const { sums } = policy.decode
-  const own = (): number => heldBytes(shape, kv, Math.min(planned.kept, tokens) + planned.reserve, planned.pageSize, sums)
+  const pageSize = dense ? 0 : planned.pageSize, sums = !dense && policy.decode.sums
+  const evicts = policy.evicts && !dense
+  const parts = partsOf(shape.layers, tokens, propagate)
+  const bytes = ({ layers }: Part, rows: number, pageSize = 0, sums = false): number => heldBytes({ ...shape, layers }, kv, rows, pageSize, sums)
+  const own = (part: Part): number => bytes(part, Math.min(kept, part.tokens) + reserve, pageSize, sums)
+  const cut = (part: Part): boolean => evicts && kept < part.tokens
+  const sum = (of: (part: Part) => number): number => parts.reduce((total, part) => total + of(part), 0)
+  const held = sum(part => cut(part) ? own(part) + (policy.history ? bytes(part, part.tokens + answer) : 0) : bytes(part, part.tokens + answer, pageSize, sums))
   // A cut while decoding makes the layer anew beside the old one.
-  const again = policy.evicts && !planned.dense && tokens + answer > planned.kept && Array.from({ length: answer }, (_, i) => i + 1).some(policy.when)
-    ? own() / shape.layers : 0
-  if (!cuts) {
-    const held = planned.dense ? full : heldBytes(shape, kv, tokens + answer, planned.pageSize, sums)
-    return { method: policy.name, held, peak: again ? Math.max(held, own()) + again : held, full, planned }
-  }
-  if (policy.history) return { method: policy.name, held: full + own(), peak: full + own(), full, planned }
-  const passing = heldBytes({ ...shape, layers: 1 }, kv, tokens, 0)
-  return { method: policy.name, held: own(), peak: own() + Math.max(passing, again), full, planned }
+  const again = evicts && tokens + answer > kept && Array.from({ length: answer }, (_, i) => i + 1).some(policy.when) ? own({ layers: 1, tokens }) : 0
+  const passing = cut(parts[0]!) && !policy.history ? bytes({ layers: 1, tokens }, tokens) : 0
+  const settled = again && !cut(parts[0]!) ? Math.max(held, sum(own)) : held
+  const mean = sum(part => part.layers * (cut(part) ? kept : part.tokens)) / shape.layers
+  return { method: policy.name, held, peak: settled + Math.max(passing, again), full, kept: mean, planned }
 }

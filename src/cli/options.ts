@@ -54,13 +54,17 @@ export const engineFlags: Flags = {
   ...modelFlag, ...kvFlag,
   precision: { type: 'string', value: 'fast|exact', help: 'exact: all in f32, to compare with references (default fast)' },
   backend: { type: 'string', value: 'auto|wasm|reference', help: 'where it runs (default auto)' },
-  build: { type: 'string', value: 'simd', help: 'force a wasm build' },
+  build: { type: 'string', value: 'simd|relaxed', help: 'force a wasm build (default: the best that works here)' },
   threads: { type: 'string', value: 'N', help: 'threads that work together (default 1)' },
 }
 
 export const methodFlags: Flags = {
   method: { type: 'string', value: 'NAME[,key=value…]', help: 'KV-cache method (default rocketkv; `pocketkv methods` lists all)' },
   budget: { type: 'string', value: 'N', help: "the method's budget in tokens (default 512)" },
+}
+
+export const propagateFlag: Flags = {
+  propagate: { type: 'string', value: 'fastkv[,key=value…]', help: 'after a layer only the tokens go on that its last queries attend to: layer=N (about the middle), rate=R (0.2), window=N (8), kernel=N (7)' },
 }
 
 /** The cache type that `--kv` names. */

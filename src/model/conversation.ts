@@ -7,7 +7,7 @@ import { encodeWithBos } from './prompt.ts'
 import { samplingOf } from './sample.ts'
 import { createSequence, type Sequence } from './sequence.ts'
 
-export interface ConversationOptions extends Omit<GenerateOptions, 'signal' | 'progress'> {
+export interface ConversationOptions extends Omit<GenerateOptions, 'signal' | 'progress' | 'propagate'> {
   readonly system?: string | undefined
   /** What the template makes of the messages: tools, thinking. */
   readonly template?: Pick<ChatOptions, 'tools' | 'thinking'> | undefined
@@ -102,7 +102,7 @@ export function converse(g: Generator, options: ConversationOptions = {}): Conve
       let state: 'as before' | 'reading' | 'whole' = 'as before'
       try {
         const held = await read?.sequence.ledger()
-        network.k.reserve(roomFor(g, policy, budget, promptTokens, expected, held?.kvBytes))
+        network.k.reserve(roomFor(g, { policy, budget, tokens: promptTokens, answer: expected }, held?.kvBytes))
         const sequence = read?.sequence ?? createSequence(network, { policy, budget, answer: expected, sampling, kv: g.kv, precision: g.precision })
         state = 'reading'
         read = { sequence, asked: text, draft, tokens: promptTokens }

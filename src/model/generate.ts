@@ -1,13 +1,16 @@
 import type { Ledger } from '../cache/ledger.ts'
-import { expectedAnswer, footprint } from '../cache/plan.ts'
+import { expectedAnswer } from '../cache/plan.ts'
 import type { Policy } from '../cache/policy.ts'
 import type { RowType } from '../kernels/index.ts'
 import { stopMatcher, type Chat, type Tokenizer } from '../tokenizer/index.ts'
 import { answer, emptyDraft, type Draft, type StopReason } from './answer.ts'
 import type { Network, Precision } from './llama.ts'
-import { shapeOf, type PrefillProgress } from './prefill.ts'
+import { memoryPlan } from './memory.ts'
+import type { PrefillProgress } from './prefill.ts'
+import { propagationOf, type Propagation } from './propagate.ts'
 import { leastTokens, promptIds, type Prompt } from './prompt.ts'
-import type { Asked, Reading } from './reading.ts'
+import { readingWindow, type Asked, type Reading } from './reading.ts'
+import { wouldFit } from './fitting.ts'
 import { samplingOf, type Sampling } from './sample.ts'
 import { createSequence, type Sequence } from './sequence.ts'
 import { fault } from '../cache/fault.ts'
@@ -20,6 +23,8 @@ export interface GenerateOptions extends Partial<Sampling> {
   readonly budget?: number
   /** Most tokens of the answer. By default 512, or what the trained context leaves. */
   readonly maxTokens?: number
+  /** Which tokens of the prompt go through all layers: all of them unless given. Not of a document that was read before. */
+  readonly propagate?: Propagation | string | undefined
   readonly stop?: readonly string[]
   readonly ignoreEos?: boolean
   /** Tokens to make room for, above the trained context only with `extend`. */
@@ -96,20 +101,31 @@ export function answerTokens(promptTokens: number, trained: number, { maxTokens,
   return answer
 }
 
-/** Bytes that reading a prompt takes beside the weights: cache at its peak, hidden states, one tile's activations. */
-export function neededBytes(g: Pick<Generator, 'network' | 'kv'>, policy: Policy, budget: number, tokens: number, answer: number): number {
-  const { dim, hiddenDim, heads, kvHeads, headDim, vocabulary, rotary } = g.network.config
-  const { peak } = footprint({ policy, kv: g.kv, shape: shapeOf(g.network), tokens, answer, budget })
-  const rows = Math.min(256, tokens)
-  const tile = rows * 4 * (dim * 2 + (heads * 3 + kvHeads * 2) * headDim + hiddenDim * 3)
-  return peak + tokens * 4 * (dim + rotary + 1) + tile + vocabulary * 4 * 2
+/** A prompt and how it is to be answered. */
+export interface Need {
+  readonly policy: Policy
+  readonly budget: number
+  readonly tokens: number
+  readonly answer: number
+  readonly propagate?: Propagation | undefined
+  /** Tokens at its beginning that a reading has. */
+  readonly shared?: number
+  readonly kv?: RowType
 }
 
-/** Bytes that reading a prompt takes; refuses more than the memory has. held: bytes that it may take over. */
-export function roomFor(g: Generator, policy: Policy, budget: number, tokens: number, answer: number, held = 0): number {
-  const used = g.network.k.memory().used - held, needed = neededBytes(g, policy, budget, tokens, answer)
+/** Bytes that reading a prompt takes beside the weights. */
+export function neededBytes(g: Pick<Generator, 'network' | 'kv' | 'precision'>, { shared = 0, kv = g.kv, ...need }: Need): number {
+  const { config, weights: { gap, layouts }, k: { threads } } = g.network
+  const reading = shared ? { shared, window: readingWindow } : undefined
+  return memoryPlan(config, { ...need, kv, precision: g.precision, weights: 0, gap, layouts, threads, reading }).peak
+}
+
+/** Bytes that reading a prompt takes; refuses more than the memory has, and says what would fit. held: bytes that it may take over. */
+export function roomFor(g: Generator, need: Need, held = 0): number {
+  const used = g.network.k.memory().used - held, needed = neededBytes(g, need)
   if (used + needed > g.limit)
-    throw fault('memory', `memory must stay within ${(g.limit / 1e6).toFixed(0)} MB, got ${(used / 1e6).toFixed(0)} MB of weights and ${(needed / 1e6).toFixed(0)} MB for ${tokens} prompt tokens under ${policy.name}`)
+    throw fault('memory', `memory must stay within ${(g.limit / 1e6).toFixed(0)} MB, got ${(used / 1e6).toFixed(0)} MB of weights and ${(needed / 1e6).toFixed(0)} MB for ${need.tokens} prompt tokens under ${need.policy.name}; `
+      + wouldFit({ ...need, kv: g.kv, precision: g.precision }, changed => used + neededBytes(g, { ...need, ...changed }) <= g.limit))
   return needed
 }
 
@@ -120,9 +136,11 @@ export function generate(g: Generator, prompt: Prompt, options: GenerateOptions 
   const policy = options.method ?? g.defaultMethod()
   const budget = options.budget ?? defaultBudget
   const { tokenizer, network } = g
+  const propagate = propagationOf(options.propagate)
   refuseLong(prompt, tokenizer, contextTokens(network.config.context, options.context, options.extend ?? false))
   const ids = promptIds(prompt, tokenizer, g.chat)
   if (!ids.length) throw fault('usage', 'a prompt must have at least one token, got none')
+  if (reading && propagate) throw fault('usage', 'propagate must be asked of a whole prompt, got a question about a document that was read in all layers')
   const most = answerTokens(ids.length, network.config.context, options)
   const expected = expectedAnswer(most)
   const story = { ...emptyDraft(), ledger: null as Ledger | null }
@@ -132,8 +150,9 @@ export function generate(g: Generator, prompt: Prompt, options: GenerateOptions 
   let running: AsyncGenerator<string> | undefined
 
   async function* run(): AsyncGenerator<string> {
-    network.k.reserve(roomFor(g, policy, budget, ids.length, expected))
-    const settings = { policy, budget, answer: expected, sampling }, watch = { signal: options.signal, progress: options.progress }
+    const shared = reading?.shares(ids) ?? 0
+    network.k.reserve(roomFor(g, { policy, budget, tokens: ids.length, answer: expected, propagate, shared }))
+    const settings = { policy, budget, answer: expected, sampling, propagate }, watch = { signal: options.signal, progress: options.progress }
     let sequence: Sequence | undefined, asked: Asked | undefined
     try {
       const started = performance.now()
