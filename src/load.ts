@@ -6,6 +6,7 @@ import { rocketkv } from './methods/rocketkv.ts'
 import { rocketkvMt } from './methods/rocketkv-mt.ts'
 import { readConfig, type Config } from './model/config.ts'
 import { converse, type Conversation, type ConversationOptions } from './model/conversation.ts'
+import { refuseHeavy } from './model/fitting.ts'
 import { generate, type GenerateOptions, type Generator, type Story } from './model/generate.ts'
 import type { Network, Precision } from './model/llama.ts'
 import { memoryPlan, type MemoryPlan } from './model/memory.ts'
@@ -14,7 +15,7 @@ import type { PrefillProgress } from './model/prefill.ts'
 import { documentIds, promptIds, type Prompt } from './model/prompt.ts'
 import { createReading, type Reading } from './model/reading.ts'
 import { createSequence, type Sequence, type SequenceOptions } from './model/sequence.ts'
-import { findTensors, loadWeights, weightBytes, type LoadProgress } from './model/weights.ts'
+import { findTensors, loadWeights, type LoadProgress } from './model/weights.ts'
 import { chatTemplate, tokenizer, type Chat, type Tokenizer } from './tokenizer/index.ts'
 import type { Build } from './wasm/index.ts'
 import { fault } from './cache/fault.ts'
@@ -76,7 +77,8 @@ export interface DocumentReading extends Reading {
 
 /** Each thread has scratch memory of its own; no processor that runs this has more cores to give. */
 const mostThreads = 64
-const mostBytes = 65535 * 65536
+/** Bytes that a 32-bit memory can have. */
+export const mostBytes = 65535 * 65536
 
 async function startKernels({ backend = 'auto', build, limit, threads = 1, module }: LoadOptions): Promise<Kernels> {
   if (!(Number.isInteger(threads) && threads >= 1 && threads <= mostThreads)) throw fault('usage', `threads must be a whole number from 1 to ${mostThreads}, got ${threads}`)
@@ -114,8 +116,7 @@ export async function load(source: Source | readonly Source[], options: LoadOpti
   const { file, header } = await openModel(source, signal)
   try {
     const config = readConfig(header)
-    const bytes = weightBytes(findTensors(header, config))
-    if (bytes > limit) throw fault('memory', `memory must stay within ${(limit / 1e6).toFixed(0)} MB, got ${(bytes / 1e6).toFixed(0)} MB of weights`)
+    refuseHeavy(findTensors(header, config), limit)
     const words = tokenizer(header.metadata)
     if (words.size > config.vocabulary)
       throw new GgufError(`the vocabulary must have at most the ${config.vocabulary} rows of token_embd.weight, got ${words.size} tokens`)

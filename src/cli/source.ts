@@ -1,7 +1,8 @@
 import { fileURLToPath } from 'node:url'
 import { fault } from '../cache/fault.ts'
-import { inspect, type Inspected } from '../load.ts'
+import { inspect, mostBytes, type Inspected } from '../load.ts'
 import { readConfig } from '../model/config.ts'
+import { refuseHeavy } from '../model/fitting.ts'
 import { findTensors } from '../model/weights.ts'
 import { partNames } from '../gguf/index.ts'
 import { tokenizer } from '../tokenizer/index.ts'
@@ -49,7 +50,7 @@ export async function modelPath(name: string | undefined, { signal, progress }: 
   if (await allThere(found)) return found[0]!.place
   await refuseOffline(name!)
   const { header, size } = await inspect(found.map(file => file.url), signal, headersFor(found[0]!.url))
-  findTensors(header, readConfig(header))
+  refuseHeavy(findTensors(header, readConfig(header)), mostBytes)
   tokenizer(header.metadata)
   let before = 0
   for (const { url, place } of found) {

@@ -1,5 +1,8 @@
 import { rowTypes, type RowType } from '../kernels/index.ts'
+import { fault } from '../cache/fault.ts'
+import { blockTypes, type TensorInfo } from '../gguf/index.ts'
 import type { Precision } from './llama.ts'
+import { weightBytes } from './weights.ts'
 
 /** What may be changed where a prompt does not fit. */
 interface Change { readonly budget?: number; readonly kv?: RowType; readonly tokens?: number }
@@ -43,4 +46,17 @@ export function wouldFit({ budget, kv, tokens, precision }: Asked, fits: (change
   const most = rounded(largest(tokens - 1, n => may({ tokens: n })))
   if (most) ways.push(`a prompt of ${most} tokens`)
   return ways.length ? `${ways.join(' or ')} would fit` : 'no budget would fit'
+}
+
+const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(bytes < 1e8 ? 1 : 0)} MB`
+
+/** Refuses weights beyond `limit` bytes, and names the types of weights with which the model would fit. */
+export function refuseHeavy(tensors: ReadonlyMap<string, TensorInfo>, limit: number): void {
+  const bytes = weightBytes(tensors)
+  if (bytes <= limit) return
+  const as = (type: TensorInfo['type']): number =>
+    weightBytes(new Map([...tensors].map(([name, tensor]) => [name, tensor.shape.length > 1 ? { ...tensor, type } : tensor])))
+  const lighter = Object.values(blockTypes).map(({ name }) => ({ name, bytes: as(name) })).filter(type => type.bytes <= limit).sort((a, b) => b.bytes - a.bytes)
+  throw fault('memory', `memory must stay within ${megabytes(limit)}, got ${megabytes(bytes)} of weights; `
+    + (lighter.length ? `of ${lighter.map(type => `${type.name} they would have ${megabytes(type.bytes)}`).join(', of ')}` : 'of no type would they fit'))
 }

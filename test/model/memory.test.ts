@@ -71,6 +71,7 @@ test('a limit below the weights is refused before they are read', async () => {
   let read = 0
   const error = await failure(load(tiny, { limit: 1e6, progress: bytes => { read = bytes } }))
   assert.is(error.code, 'memory')
+  assert.match(error.message, /^memory must stay within 1\.0 MB, got 1\.\d MB of weights; of (Q\w+ they would have [01]\.\d MB, of )*Q4_0 they would have 0\.\d MB/)
   assert.is(read, 0)
 })
 
