@@ -45,13 +45,27 @@ const fallback: Split = {
   wholeWords: false, addBos: false,
 }
 
+/** Marks and words of ASCII, as DeepSeek's later vocabularies join them. */
+const ascii = String.raw`[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_${'`'}{|}~][A-Za-z]+`
+const deepseekV3 = plain(String.raw`\p{N}{1,3}`, '[一-龥぀-ゟ゠-ヿ]+', String.raw`${ascii}|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|${spaces}`)
+const deepseekCoder = plain('[\\r\\n]', String.raw`\s?\p{L}+`, String.raw`\s?\p{P}+`, solid('一-龥ࠀ-一가-퟿'), String.raw`\p{N}`)
+const gpt4o = plain(cased(String.raw`\p{N}{1,3}`, `(?:${contractions})?`))
+
 /** By `tokenizer.ggml.pre`; the names are llama.cpp's. */
 const splits: ReadonlyMap<string, Split> = new Map([
-  ['default', fallback], ['gpt-2', plain(gpt2)], ['phi-2', plain(gpt2)], ['olmo', plain(gpt2)],
-  ['starcoder', starcoder], ['refact', starcoder], ['smollm', starcoder],
-  ['llama-bpe', llama3], ['llama3', llama3], ['llama-v3', llama3],
-  ['qwen2', qwen2], ['qwen35', plain(gpt4(String.raw`\p{N}`, String.raw`\p{M}`))], ['tekken', tekken], ['deepseek-llm', deepseekLlm],
+  ['default', fallback],
+  ...named(plain(gpt2), 'gpt-2', 'phi-2', 'olmo', 'mpt'),
+  ...named(starcoder, 'starcoder', 'refact', 'smollm', 'command-r', 'codeshell', 'exaone'),
+  ...named(llama3, 'llama-bpe', 'llama3', 'llama-v3', 'falcon3'),
+  ...named({ ...llama3, wholeWords: false, addBos: false }, 'smaug-bpe', 'dbrx'),
+  ...named(qwen2, 'qwen2', 'deepseek-r1-qwen', 'stablelm2', 'megrez'),
+  ['qwen35', plain(gpt4(String.raw`\p{N}`, String.raw`\p{M}`))], ['tekken', tekken], ...named(gpt4o, 'gpt-4o', 'llama4'),
+  ['deepseek-llm', deepseekLlm], ['deepseek-coder', deepseekCoder], ['deepseek-v3', deepseekV3],
 ])
+
+function named(split: Split, ...names: string[]): [string, Split][] {
+  return names.map(name => [name, split])
+}
 
 /** The split a file asks for by name. */
 export function splitOf(pre: string): Split {

@@ -3,7 +3,7 @@ export interface Golden {
   source: string
   how: string
   texts: string[]
-  /** Byte-level merges; their results are the vocabulary, after three special tokens and all bytes. */
+  /** Byte-level merges; their results are the vocabulary, after three special tokens and all bytes, before words that no merge makes. */
   merges: string[]
   /** SentencePiece's pieces with their scores, after special tokens and all bytes. */
   pieces: [piece: string, score: number][]
@@ -20,7 +20,9 @@ function byteLetters(): string[] {
   return Array.from({ length: 256 }, (_, byte) => String.fromCharCode(byte >= 33 && byte <= 126 || byte >= 161 && byte <= 172 || byte >= 174 ? byte : next++))
 }
 
-export const bytePairTokens = (merges: readonly string[]): string[] => ['<|endoftext|>', '<|end|>', '<<note>>', ...byteLetters(), ...merges.map(merge => merge.replace(' ', ''))]
+/** Words that no merge makes: some pre-types find them whole. */
+export const unmade = ['qqxyz', 'Ġqqxyz']
+export const bytePairTokens = (merges: readonly string[]): string[] => ['<|endoftext|>', '<|end|>', '<<note>>', ...byteLetters(), ...merges.map(merge => merge.replace(' ', '')), ...unmade]
 export const bytePairTypes = (tokens: readonly string[]): Int32Array => Int32Array.from(tokens, (_, id) => id < 2 ? control : id === 2 ? userDefined : normal)
 
 export function pieceTypes(pieces: Golden['pieces']): { tokens: string[]; types: Int32Array; scores: Float32Array } {

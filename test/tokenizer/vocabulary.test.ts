@@ -158,7 +158,8 @@ const refused: [string, [string, unknown], string][] = [
   ['kind', ['tokenizer.ggml.model', 'magic'], `${must}magic`],
   ['no scores', ['tokenizer.ggml.model', 'llama'], 'tokenizer.ggml.scores must be a list of numbers, got nothing'],
   ['pre-tokenizer', ['tokenizer.ggml.pre', 'viking'],
-    'tokenizer.ggml.pre must be one of default, gpt-2, phi-2, olmo, starcoder, refact, smollm, llama-bpe, llama3, llama-v3, qwen2, qwen35, tekken, deepseek-llm, got viking'],
+    'tokenizer.ggml.pre must be one of default, gpt-2, phi-2, olmo, mpt, starcoder, refact, smollm, command-r, codeshell, exaone, llama-bpe, llama3, llama-v3, falcon3, smaug-bpe, dbrx, '
+      + 'qwen2, deepseek-r1-qwen, stablelm2, megrez, qwen35, tekken, gpt-4o, llama4, deepseek-llm, deepseek-coder, deepseek-v3, got viking'],
   ['no tokens', ['tokenizer.ggml.tokens', undefined], 'tokenizer.ggml.tokens must be a list of strings, got nothing'],
   ['odd token', ['tokenizer.ggml.tokens', ['a', 7]], 'tokenizer.ggml.tokens[1] must be a string, got 7'],
   ['few types', ['tokenizer.ggml.token_type', [1]], 'tokenizer.ggml.token_type must have one entry a token, 425, got 1'],

@@ -8,12 +8,13 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { writeGguf, type Writable } from '../../gguf/write.ts'
-import { bytePairTokens, bytePairTypes, pieceTypes, type Golden } from '../../tokenizer/llamacpp.ts'
+import { bytePairTokens, bytePairTypes, pieceTypes, unmade, type Golden } from '../../tokenizer/llamacpp.ts'
 
 const folder = process.argv[2]
 if (folder === undefined) throw new Error('the folder of node-llama-cpp must be named, got none')
 
-const preTypes = ['llama-bpe', 'qwen2', 'qwen35', 'gpt-2', 'smollm', 'tekken', 'phi-2', 'olmo', 'deepseek-llm', 'refact', 'starcoder', 'default']
+const preTypes = ['llama-bpe', 'qwen2', 'qwen35', 'gpt-2', 'smollm', 'tekken', 'phi-2', 'olmo', 'deepseek-llm', 'refact', 'starcoder', 'default',
+  'mpt', 'command-r', 'codeshell', 'exaone', 'llama3', 'llama-v3', 'falcon3', 'smaug-bpe', 'dbrx', 'deepseek-r1-qwen', 'stablelm2', 'megrez', 'gpt-4o', 'llama4', 'deepseek-coder', 'deepseek-v3']
 
 const texts = [
   ' ', '  ', '   a', 'a   ', 'a  b', '\n', '\n\n', ' \n ', 'a\n\n  b\n', 'a \n b', '\r\n', 'a\r\n\r\nb', '\t\tx\ty', ' \t x', 'x \t\n\t y', '     \n     ',
@@ -25,11 +26,11 @@ const texts = [
   'a\u2028b', 'a\u2029\nb', '\u1680x', '\x1b[0m', '\x7f', '  \n\n  \n x', '\n \n \n', 'x\n ', 'x  \n', '\v\f x', "ſs 'ſ", 'A\u030a\u0301', 'e\u0301e\u0301 \u0301', 'ﬁ', 'Ǆ ǅ', 'ª º', '𝟘𝟙', '𠀀字', '𐐀𐐨',
   'https://example.org/a?b=1&c=22#d', 'def f(x):\n    return x ** 2\n', 'helloWorld HELLOWorld HelloWORLD hELLO', 'XMLHttpRequest2', 'iPhone15Pro', 'ÉCOLEÉcole', 'for(int i=0;i<10;++i){\n\t\tx[i]+=1; // ok\n\t}',
   '‘quoted’ “text” — dash…', '－１／２', 'ＡＢＣ ａｂｃ', 'x² + y³ ≈ ½ €5 ¥6', '▁a ▁▁b', 'a▁b',
-  '<|end|>', 'a<|end|>b', ' <|end|> x', '<|end|>\n\ny', '<<note>> x<<note>>y', '<|end|><|end|> <<note>>', '<|end', '<s>x</s> y', 'x <s> y', '<0x41>', 'the end the end of the end',
+  '<|end|>', 'a<|end|>b', ' <|end|> x', '<|end|>\n\ny', '<<note>> x<<note>>y', '<|end|><|end|> <<note>>', '<|end', '<s>x</s> y', 'x <s> y', '<0x41>', 'the end the end of the end', 'qqxyz qqxyz qqxyzz',
 ]
 
 /** Names that are tokens already. */
-const taken = new Set([...bytePairTokens([]).slice(0, 3), ...pieceTypes([]).tokens])
+const taken = new Set([...bytePairTokens([]).slice(0, 3), ...unmade, ...pieceTypes([]).tokens])
 
 /** Joins the commonest neighbours again and again; `left` and `right` may be anything but parts of a character. */
 function train(parts: string[][], n: number): [string, string][] {
@@ -52,7 +53,7 @@ function train(parts: string[][], n: number): [string, string][] {
 
 const prose = 'The keeper of the lamp was there before the storm; they said 12345 steps and 67 doors, 2024. We\'ll see the other one, there: "the end"...\n\n\tfor i in range(100):\n        print(i)\n'
 const corpus = [...texts, prose, prose.toUpperCase(), prose]
-const letterOf = new Map(bytePairTokens([]).slice(3).map((letter, byte) => [byte, letter]))
+const letterOf = new Map(bytePairTokens([]).slice(3, 259).map((letter, byte) => [byte, letter]))
 const merges = train(corpus.map(text => [...new TextEncoder().encode(text)].map(byte => letterOf.get(byte)!)), 420).map(merge => merge.join(' '))
 // Three in four characters are pieces, so that the others become bytes; scores come in pairs, so that some are equal.
 const letters = corpus.map(text => [...`▁${text.replaceAll(' ', '▁')}`])
