@@ -4,6 +4,9 @@ import * as assert from 'uvu/assert'
 import { load, type Model } from '../../src/load.ts'
 import { full } from '../../src/methods/full.ts'
 import type { Conversation, Turn } from '../../src/model/conversation.ts'
+import { randomLlama } from '../gguf/write.ts'
+import { withMetadata } from '../gguf/split.ts'
+import { pieceTypes } from '../tokenizer/llamacpp.ts'
 import { withSmollm } from '../models.ts'
 import { llama, run } from './helpers.ts'
 
@@ -169,6 +172,22 @@ test('an end of turn other than the template writes is taken back', async () => 
     conversation.free()
     if (ended) break
   }
+  model.free()
+})
+
+test('a SentencePiece vocabulary: the space before a text is told neither way', async () => {
+  const pieces = [...'▁abcdefghijklmnopqrstuvwxyz'].map((letter, i): [string, number] => [letter, -i])
+  const { tokens, types, scores } = pieceTypes(pieces)
+  const template = `{{ bos_token }}{% for m in messages %}{% if m.role == 'user' %}[INST] {{ m.content }} [/INST]{% else %} {{ m.content | trim }}{{ eos_token }}{% endif %}{% endfor %}`
+  const bytes = await withMetadata(randomLlama({ layers: 1, heads: 2, kvHeads: 1, headDim: 16, dim: 32, hidden: 32, vocab: 320, context: 512, type: 'F32', tied: true, seed: 4 }), {
+    'tokenizer.ggml.model': 'llama', 'tokenizer.ggml.pre': 'default', 'tokenizer.ggml.tokens': tokens, 'tokenizer.ggml.token_type': types, 'tokenizer.ggml.scores': scores,
+    'tokenizer.ggml.merges': null, 'tokenizer.ggml.add_bos_token': null, 'tokenizer.chat_template': template,
+  })
+  const model = await load(bytes), conversation = model.chat({ ...greedy, method: full() })
+  assert.equal(model.encode('hi').map(model.tokenizer.token).slice(0, 4), ['<s>', '▁', '<0x5B>', '<0x49>'], 'BOS once')
+  const first = await told(conversation, 'hi'), second = await told(conversation, 'again')
+  assert.equal([first.again, second.again, second.readTokens < second.promptTokens], [null, null, true])
+  conversation.free()
   model.free()
 })
 
