@@ -34,3 +34,4 @@ export const raiseLast: i32 = 32
 export const mergeChunks: i32 = 33
 export const reposition: i32 = 34
 export const gatherRows: i32 = 35
+export const pack: i32 = 36

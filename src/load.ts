@@ -1,7 +1,7 @@
 import type { Footprint } from './cache/plan.ts'
 import type { Policy } from './cache/policy.ts'
 import { GgufError, openModel, type ByteSource, type Header, type Source } from './gguf/index.ts'
-import type { Kernels, RowType } from './kernels/index.ts'
+import { rowTypes, type Kernels, type RowType } from './kernels/index.ts'
 import { rocketkv } from './methods/rocketkv.ts'
 import { rocketkvMt } from './methods/rocketkv-mt.ts'
 import { readConfig, type Config } from './model/config.ts'
@@ -111,7 +111,7 @@ export async function load(source: Source | readonly Source[], options: LoadOpti
   const { precision = 'fast', limit = mostBytes, signal, progress } = options
   const kv = options.kv ?? (precision === 'exact' ? 'f32' : 'i16')
   if (precision !== 'fast' && precision !== 'exact') throw fault('usage', `precision must be fast or exact, got ${precision}`)
-  if (kv !== 'f32' && kv !== 'i16') throw fault('usage', `kv must be f32 or i16, got ${kv}`)
+  if (!Object.hasOwn(rowTypes, kv)) throw fault('usage', `kv must be one of ${Object.keys(rowTypes).join(', ')}, got ${kv}`)
   if (precision === 'exact' && kv !== 'f32') throw fault('usage', `kv must be f32 where precision is exact, got ${kv}`)
   const { file, header } = await openModel(source, signal)
   try {

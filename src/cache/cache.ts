@@ -1,6 +1,6 @@
-import { chunkRows, partialShape, rowTypes, whole, type Kernels, type RowType, type Tensor } from '../kernels/index.ts'
-import { compressLayer, indexLayer, layerView, workspace } from './compress.ts'
-import { advanced, capacityOf, copyLayer, createLayer, ensureIndex, ensureRoom, forkLayer, freeLayer, layerBytes, positionsOf, writeTable, type LayerCache, type LayerOptions } from './layer.ts'
+import { chunkRows, isPacked, partialShape, readType, rowTypes, whole, type Kernels, type RowType, type Tensor } from '../kernels/index.ts'
+import { compressLayer, indexLayer, layerView, storeLayer, workspace } from './compress.ts'
+import { advanced, copyLayer, createLayer, ensureIndex, ensureRoom, forkLayer, freeLayer, layerBytes, mostRows, packed, packLayer, positionsOf, writeTable, type LayerCache, type LayerOptions } from './layer.ts'
 import type { Ledger } from './ledger.ts'
 import { heldBytes, planFor, type Planned } from './plan.ts'
 import type { Policy, Rows } from './policy.ts'
@@ -70,7 +70,6 @@ export function createCache(o: CacheOptions, start?: Start): Cache {
   const { k, policy, shape, kv, budget } = o
   const cutting = workspace(k), decoding = workspace(k)
   const window = policy.score?.window ?? 0
-  const type = rowTypes[kv]
   const every = Array.from({ length: shape.layers }, (_, index) => index)
   /** What is held; under a policy with a history, all of it. */
   const held: (LayerCache | undefined)[] = start?.held ?? every.map(() => undefined)
@@ -86,8 +85,8 @@ export function createCache(o: CacheOptions, start?: Start): Cache {
   let before = 0
   let state = new Map<string, unknown>()
   let chosen: Rows | null = null
-  /** Layers whose last recorded step reads chosen rows. */
-  const choosing = new Set<number>()
+  /** Layers whose last recorded step reads chosen rows, and how many they are. */
+  const choosing = new Map<number, Rows>()
   let afterPrefill = start?.afterPrefill ?? { tokensHeld: 0, kvBytes: 0 }
 
   const all = (): LayerCache[] => [...held, ...active, passing].filter(layer => layer !== undefined)
@@ -100,11 +99,11 @@ export function createCache(o: CacheOptions, start?: Start): Cache {
     return layer
   }
   const view = (index: number) =>
-    layerView(shape, kv, { policy, plan: planned, index, source: readFrom(index), seen, window, work: decoding, state })
+    layerView(shape, { policy, plan: planned, index, source: readFrom(index), seen, window, work: decoding, state })
 
   /** Where chunks of attention over all rows go, so that threads share one head's; null where a head has one chunk. As large for every layer, so that it stays where it is. */
   function chunks(): Tensor | null {
-    const rows = Math.max(...every.flatMap(at => (active[at] ?? held[at])?.heads.map(capacityOf) ?? []))
+    const rows = Math.max(...every.map(at => mostRows(readFrom(at))))
     return rows > chunkRows ? decoding.temporary('chunks', partialShape(rows, shape.heads, shape.headDim), 'f32') : null
   }
 
@@ -125,6 +124,12 @@ export function createCache(o: CacheOptions, start?: Start): Cache {
 
   /** Whether a layer that has so many rows with the prompt's is cut. */
   const cutsAt = (rows: number): boolean => cuts && rows > planned.kept
+
+  /** A layer that holds all it was given, as kv says. */
+  async function store(at: number, source: LayerCache): Promise<LayerCache> {
+    if (held[at]) await packLayer(o, source)
+    return held[at] ??= await storeLayer(o, source, { more: answer, ring: window, seen })
+  }
 
   function replace(of: (LayerCache | undefined)[], at: number, layer: LayerCache): void {
     peak = Math.max(peak, bytes() + layerBytes(o, layer))
@@ -165,9 +170,9 @@ export function createCache(o: CacheOptions, start?: Start): Cache {
     enter(at, rows = fresh) {
       let layer = held[at]
       const cut = cutsAt((layer?.heads[0]!.count ?? 0) + rows) && !policy.history
-      if (layer) ensureRoom(o, layer, rows + (cut ? 0 : answer))
-      else if (cut) {
-        passing ??= createLayer(o, { rows: rowsEach(fresh), ring: window })
+      if (layer) ensureRoom(o, layer, rows, cut ? 0 : answer)
+      else if (isPacked(kv) || cut) {
+        passing ??= createLayer(o, { rows: rowsEach(fresh), ring: window, type: readType(kv) })
         for (const s of passing.heads) s.count = 0
         writeTable(o, passing)
         layer = passing
@@ -185,11 +190,12 @@ export function createCache(o: CacheOptions, start?: Start): Cache {
       if (!cutsAt(source.heads[0]!.count)) {
         freeLayer(o, active[at])
         active[at] = undefined
-        await index(source)
+        await index(await store(at, source))
       } else if (policy.history) {
         // A turn that fitted read the history itself; from here on its page bounds serve nobody.
         ensureIndex(o, source, 0, false)
         replace(active, at, await cut(at, source))
+        await store(at, source)
       } else replace(held, at, await cut(at, source))
       note()
     },
@@ -202,7 +208,7 @@ export function createCache(o: CacheOptions, start?: Start): Cache {
       for (const [at, source] of layers.entries()) {
         if (cuts) (policy.history ? active : held)[at] = await cut(at, source)
         if (cuts && !policy.history) continue
-        const layer = held[at] = forkLayer(o, source, answer)
+        const layer = held[at] = isPacked(kv) ? await storeLayer(o, source, { more: answer, ring: window, seen }) : forkLayer(o, source, answer)
         if (!cuts) await index(layer)
       }
       await finish()
@@ -225,9 +231,9 @@ export function createCache(o: CacheOptions, start?: Start): Cache {
     },
     attend(at, { query, keys, values, out }) {
       const { heads, kvHeads, headDim, scale } = shape
-      const layer = readFrom(at)
+      const layer = readFrom(at), type = rowTypes[layer.type]
       for (const to of new Set([held[at]!, layer])) {
-        k.append({ segments: to.table, keys, values, kvHeads, headDim, type })
+        k.append({ segments: to.table, keys, values, kvHeads, headDim, type: rowTypes[to.type] })
         if (to.ring) k.observe({ ring: to.ring, query, heads, headDim, window: to.ring.shape[0]! })
       }
       let rows: Rows | null = null
@@ -243,14 +249,22 @@ export function createCache(o: CacheOptions, start?: Start): Cache {
       if (rows && policy.decode.finish) policy.decode.finish(k, out, rows, view(at))
       if (rows) {
         chosen = rows
-        choosing.add(at)
+        choosing.set(at, rows)
       } else choosing.delete(at)
     },
     advance() {
-      for (const layer of all()) k.advance({ segments: layer.table, kvHeads: shape.kvHeads })
+      const { kvHeads, headDim } = shape
+      for (const { table, type } of all()) {
+        k.advance({ segments: table, kvHeads })
+        if (isPacked(type)) k.pack({ segments: table, kvHeads, headDim, type: rowTypes[type] })
+      }
     },
     async stepped() {
-      for (const layer of all()) advanced(layer, 1)
+      for (const at of every)
+        for (const layer of new Set([held[at]!, readFrom(at)])) {
+          advanced(layer, 1)
+          if (packed(layer) && layer === readFrom(at)) await index(layer)
+        }
       seen++
       steps++
       if (!policy.evicts || planned.dense || !policy.when(steps)) return false
@@ -272,9 +286,10 @@ export function createCache(o: CacheOptions, start?: Start): Cache {
     },
     async ledger() {
       const { bytes: memoryBytes, peak: memoryBytesPeak } = k.memory()
-      // Layers choose one after the other into the same place: what the last of them chose stands for all that choose.
-      const taken = chosen ? mean(Array.from(await k.read(chosen.counts, 0, chosen.sets))) : 0
-      const read = every.map(at => choosing.has(at) ? taken : held[at] ? mean(readFrom(at).heads.map(s => s.count)) : 0)
+      const read = await Promise.all(every.map(async at => {
+        const rows = choosing.get(at)
+        return rows ? mean(Array.from(await k.read(rows.counts, 0, rows.sets))) : held[at] ? mean(readFrom(at).heads.map(s => s.count)) : 0
+      }))
       return {
         tokensSeen: seen, tokensHeld: tokensHeld(), kvBytes: bytes(), kvBytesFull: heldBytes(shape, kv, Math.max(asked + answer, seen), 0),
         kvBytesPeak: peak, rowsReadPerStep: mean(read),

@@ -17,7 +17,7 @@ export function engineOf(input: Input): LoadOptions {
   const threads = input.whole('threads', 1)
   if (backend === 'webgpu') throw fault('backend', '--backend must be auto, wasm or reference in this version, got webgpu')
   if (build !== undefined && backend === 'reference') throw usageError(`--build must go with the wasm backend, got --backend ${backend}`)
-  if (precision === 'exact' && kv === 'i16') throw usageError('--kv must be f32 where --precision is exact, got i16')
+  if (precision === 'exact' && kv !== undefined && kv !== 'f32') throw usageError(`--kv must be f32 where --precision is exact, got ${kv}`)
   return { ...backend ? { backend } : {}, ...build ? { build } : {}, ...kv ? { kv } : {}, ...precision ? { precision } : {}, ...threads ? { threads } : {} }
 }
 
@@ -31,7 +31,7 @@ export async function loadModel(input: Input, options = engineOf(input)): Promis
     const model = await load(source, { ...options, signal: input.signal, progress: (done, total) => bar.update(done / 1e6, total / 1e6) })
     const loadMs = performance.now() - started
     const { threads } = model.kernels
-    if (options.threads !== undefined && threads < options.threads && !input.on('quiet')) say(`--threads ${options.threads}: ${threads === 1 ? 'one thread runs' : `${threads} threads run`}, since memory cannot be shared here`)
+    if (options.threads !== undefined && threads < options.threads && !input.on('quiet')) say(`--threads ${options.threads}: ${threads === 1 ? 'one thread runs' : `${threads} threads run`}, since ${model.kernels.name === 'reference' ? 'the reference is plain loops' : 'memory cannot be shared here'}`)
     return { model, loadMs }
   } finally {
     bar.stop()
