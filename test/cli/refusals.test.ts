@@ -65,7 +65,9 @@ for (const [args, said] of [
   [['--kept', '/no/such/folder/kept.json'], /--kept must be a file that can be written/],
   [['--kept', '/'], /--kept must be a file that can be written, got \/ \(a folder\)/],
   [['--model', ''], /--model must be a path, a URL, .*, got nothing/],
-  [['--model', 'hf:owner/repo'], /--model must be hf:owner\/repo\/file\.gguf, got hf:owner\/repo/],
+  [['--model', 'hf:owner'], /--model must be hf:owner\/repo, hf:owner\/repo\/file\.gguf or hf:owner\/repo:QUANT, got hf:owner/],
+  [['--model', 'hf:a/b/c.gguf:Q4_0'], /got hf:a\/b\/c\.gguf:Q4_0/],
+  [['--model', 'hf:a/b:'], /got hf:a\/b:/],
   [['--tokens', 'x.json'], /--tokens must stand alone, got a text too/],
 ] as const) test(`usage: run ${args.join(' ')}`, () => refused([...ask, ...args], 2, 'usage', said))
 
@@ -82,7 +84,7 @@ test('usage: nothing to answer, with --json', async () => {
 test('usage: more questions than a document has facts', () =>
   refused(['demo', '--tokens', '1024', '--questions', '1000'], 2, 'usage', /questions must be at most \d+ for a document of 1024 tokens, got 1000/))
 
-test('usage: an unknown command', () => refused(['rnu'], 2, 'usage', /command must be one of run, demo, .*, got rnu/))
+test('usage: an unknown command', () => refused(['rnu'], 2, 'usage', /command must be one of run, chat, .*, got rnu/))
 test('usage: help for an unknown command', () => refused(['help', 'rnu'], 2, 'usage', /got rnu/))
 
 const plain = randomLlama(shape)

@@ -24,13 +24,15 @@ export interface LlamaShape {
   seed: number
   /** [headDim / 2], written as rope_freqs.weight */
   ropeFactors?: readonly number[]
+  /** in place of ChatML */
+  template?: string
 }
 
 const specials = ['<|endoftext|>', '<|im_start|>', '<|im_end|>']
-const template = `{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}`
+const chatml = `{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}`
 
 export function randomLlama(shape: LlamaShape): Uint8Array<ArrayBuffer> {
-  const { layers, heads, kvHeads, headDim, dim, hidden, vocab, context, type, types = () => type, widened = false, tied, seed, ropeFactors } = shape
+  const { layers, heads, kvHeads, headDim, dim, hidden, vocab, context, type, types = () => type, widened = false, tied, seed, ropeFactors, template = chatml } = shape
   const random = normal(seed)
   const { tokens, merges } = vocabulary(vocab)
   const metadata: Record<string, Writable> = {
