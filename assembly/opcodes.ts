@@ -31,3 +31,6 @@ export const firstAndLast: i32 = 29
 export const sumValues: i32 = 30
 export const blendMean: i32 = 31
 export const raiseLast: i32 = 32
+export const normalizeHeads: i32 = 33
+export const join: i32 = 34
+export const softcap: i32 = 35

@@ -5,12 +5,12 @@ import type { Kernels, RowType } from './kernels/index.ts'
 import { rocketkv } from './methods/rocketkv.ts'
 import { readConfig, type Config } from './model/config.ts'
 import { generate, type GenerateOptions, type Generator, type Story } from './model/generate.ts'
-import type { Network, Precision } from './model/llama.ts'
+import { createNetwork, type Network, type Precision } from './model/llama.ts'
 import { shapeOf, type PrefillProgress } from './model/prefill.ts'
 import { documentIds, promptIds, type Prompt } from './model/prompt.ts'
 import { createReading, type Reading } from './model/reading.ts'
 import { createSequence, type Sequence, type SequenceOptions } from './model/sequence.ts'
-import { findTensors, loadWeights, weightBytes, type LoadProgress } from './model/weights.ts'
+import { findTensors, freeWeights, loadWeights, weightBytes, type LoadProgress } from './model/weights.ts'
 import { chatTemplate, tokenizer, type Chat, type Tokenizer } from './tokenizer/index.ts'
 import type { Build } from './wasm/index.ts'
 import { fault } from './cache/fault.ts'
@@ -129,10 +129,7 @@ export async function load(source: string | URL | Blob | ArrayBuffer | Uint8Arra
 
 async function assemble(k: Kernels, file: ByteSource, header: Header, config: Config, progress?: LoadProgress, signal?: AbortSignal): Promise<Network> {
   const weights = await loadWeights(k, file, header, config, { ...progress ? { progress } : {}, ...signal ? { signal } : {} })
-  const frequencies = k.tensor([config.rotary / 2], 'f64')
-  await k.once({ tokens: 0, position: 0 }, () =>
-    k.ropeFrequencies({ out: frequencies, factors: weights.ropeFactors, rotary: config.rotary, base: config.ropeBase }))
-  return { k, config, weights, frequencies }
+  return createNetwork(k, config, weights)
 }
 
 interface Parts { readonly network: Network; readonly header: Header; readonly tokenizer: Tokenizer; readonly kv: RowType; readonly precision: Precision; readonly limit: number; readonly name: string }
@@ -161,10 +158,8 @@ function modelOf({ network, header, tokenizer, kv, precision, limit, name }: Par
       if (freed) return
       freed = true
       k.close()
-      k.free(network.frequencies, weights.norm, weights.ropeFactors, weights.embedding.packed)
-      if (weights.output !== weights.embedding) k.free(weights.output.packed)
-      for (const layer of weights.layers)
-        for (const part of Object.values(layer)) k.free('packed' in part ? part.packed : part)
+      k.free(...network.frequencies)
+      freeWeights(k, weights)
     },
   }
 }

@@ -19,10 +19,16 @@ export const operations = {
   repack: { out: 't', source: 't', layout: 'i', rows: 'i', columns: 'i', first: 'i' },
   /** RMS norm of x [·, dim] f32 rows R + i, times weight [dim] → activations row i (see `Activations`). */
   normalize: { values: 'o', codes: 'o', blocks: 'o', x: 't', weight: 't', dim: 'i', epsilon: 'f' },
-  /** x [T, dim] f32 → activations. */
-  quantize: { values: 'o', codes: 'o', blocks: 'o', x: 't', dim: 'i' },
-  /** silu(gate) × up, both [T, dim] f32 → activations. */
-  gate: { values: 'o', codes: 'o', blocks: 'o', gate: 't', up: 't', dim: 'i' },
+  /** x [T, dim] f32, or (residual 1) rows R + i of x [·, dim] f32 → activations. */
+  quantize: { values: 'o', codes: 'o', blocks: 'o', x: 't', dim: 'i', residual: 'i' },
+  /** silu(gate) × up, or (gelu 1) gelu(gate) × up in the form with tanh, both [T, dim] f32 → activations. */
+  gate: { values: 'o', codes: 'o', blocks: 'o', gate: 't', up: 't', dim: 'i', gelu: 'i' },
+  /** RMS norm of each head of x [T, heads, headDim] f32 in place, times weight [headDim]. */
+  normalizeHeads: { x: 't', weight: 't', heads: 'i', headDim: 'i', epsilon: 'f' },
+  /** Rows R + i of out [·, dim] f32 += scale × row i of x [T, dim] f32, or, with weight [dim], scale × its RMS norm times weight. x may change. */
+  join: { out: 't', x: 't', weight: 'o', dim: 'i', epsilon: 'f', scale: 'f' },
+  /** x [T, n] f32 in place = cap × tanh(scale × x / cap); scale × x where cap is 0. */
+  softcap: { x: 't', n: 'i', scale: 'f', cap: 'f' },
   /**
    * out = activations [T, columns] × weights [rows, columns]ᵀ (+ bias [rows]). residual 0: out [T, rows] is written;
    * 1: rows R + i of out [·, rows] are added to. exact 1: weights become f32 tile by tile and meet `values`; 0: integer layouts meet codes.
@@ -30,8 +36,8 @@ export const operations = {
   project: { out: 't', values: 'o', codes: 'o', blocks: 'o', packed: 't', bias: 'o', layout: 'i', rows: 'i', columns: 'i', residual: 'i', exact: 'i' },
   /** out [rotary / 2] f64 = base^(−2i / rotary) / factors[i]. */
   ropeFrequencies: { out: 't', factors: 'o', rotary: 'i', base: 'f' },
-  /** out [·, rotary / 2, 2] f32: cosine and sine of (P + i) × frequency in row R + i. */
-  ropeTable: { out: 't', frequencies: 't', rotary: 'i' },
+  /** out [·, rotary / 2, 2] f32: cosine and sine of (P + i) × frequency, both times magnitude, in row R + i. */
+  ropeTable: { out: 't', frequencies: 't', rotary: 'i', magnitude: 'f' },
   /** Rotates x [T, heads, headDim] f32 in place by table rows R + i. halves 0: pairs (2c, 2c + 1); 1: (c, c + rotary / 2). */
   rope: { x: 't', table: 't', heads: 'i', headDim: 'i', rotary: 'i', halves: 'i' },
   /** Stores keys and values [T, kvHeads, headDim] f32 as rows count + i at positions P + i. `type`: see `rowTypes`. */

@@ -91,11 +91,11 @@ export function answerTokens(promptTokens: number, trained: number, { maxTokens,
 
 /** Bytes that reading a prompt takes beside the weights: cache at its peak, hidden states, one tile's activations. */
 export function neededBytes(g: Pick<Generator, 'network' | 'kv'>, policy: Policy, budget: number, tokens: number, answer: number): number {
-  const { dim, hiddenDim, heads, kvHeads, headDim, vocabulary, rotary } = g.network.config
+  const { dim, hiddenDim, heads, kvHeads, headDim, vocabulary, rotary, ropes } = g.network.config
   const { peak } = footprint({ policy, kv: g.kv, shape: shapeOf(g.network), tokens, answer, budget })
   const rows = Math.min(256, tokens)
-  const tile = rows * 4 * (dim * 2 + (heads * 3 + kvHeads * 2) * headDim + hiddenDim * 3)
-  return peak + tokens * 4 * (dim + rotary + 1) + tile + vocabulary * 4 * 2
+  const tile = rows * 4 * (dim * 3 + (heads * 3 + kvHeads * 2) * headDim + hiddenDim * 3)
+  return peak + tokens * 4 * (dim + ropes.length * rotary + 1) + tile + vocabulary * 4 * 2
 }
 
 /** Reads a prompt, or what a reading of its beginning lacks, and answers it. Nothing runs before the first text is asked for. */

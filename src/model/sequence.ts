@@ -73,7 +73,7 @@ export function createSequence(network: Network, options: SequenceOptions, start
   function recordStep(withSample: boolean): Program {
     return k.record(() => {
       begin(network, stream)
-      weights.layers.forEach((layer, index) => block(network, layer, wave, stream, tensors => cache.attend(index, tensors)))
+      for (let index = 0; index < config.layers; index++) block(network, index, wave, stream, tensors => cache.attend(index, tensors))
       head(network, wave, stream)
       cache.advance()
       if (withSample) sample()
