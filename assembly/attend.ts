@@ -2,15 +2,17 @@ import { scoreTile } from './dots'
 import { turnKeys, scoreTurned } from './turned'
 import { setCost, tokens } from './registers'
 import { countOf, I16, keyOf, segmentOf } from './segment'
+import { capScores } from './softcap'
 import { codeWeights, merge4, tileSoftmax } from './softmax'
 import { mergeAt, weighF32, weighI16 } from './weigh'
 import { clear, copyTile, plan, pointTile, takeQueries, touchTiles, Work } from './work'
 
-// attend | out | query | segments | rows | counts | sets | capacity | heads | kvHeads | headDim | type | scale |
+// attend | out | query | segments | rows | counts | sets | capacity | heads | kvHeads | headDim | type | scale | cap | window | before |
 //
 // Rows are read in tiles of 64. For each query a tile gives a maximum m, a sum s of e^(score − m) and the weighted values o,
 // from zero; 16 tiles, ascending, merge into a chunk, and chunks, ascending, into the total. A query's bits depend on its rows
-// alone: not on the batch, the block, or who else reads the tile.
+// alone: not on the batch, the block, or who else reads the tile. A tile of which a query sees nothing has m = −∞, s = 0 and merges
+// as if it were not there; so a window reads from its first tile on, and whole tiles before it may be gone.
 
 /** Rows of a chunk. */
 // @ts-ignore: decorator
@@ -38,7 +40,8 @@ function longest(a: usize): i32 {
   let rows = 0
   if (listed) for (let s = 0; s < sets; s++) rows = max(rows, load<i32>(counts + (<usize>s << 2)))
   else for (let h = 0, n = load<i32>(a, 32); h < n; h++) rows = max(rows, countOf(segmentOf(load<usize>(a, 8), h)) + tokens())
-  return rows
+  const window = load<i32>(a, 52)
+  return window ? min(rows, window + MOST + 64) : rows
 }
 
 /** Tokens of one block. */
@@ -74,14 +77,20 @@ export function attend(a: usize, block: i32, scratch: usize): void {
   const w = plan(scratch, type, headDim, each, n)
   takeQueries(w, load<usize>(a, 4) + at, heads, load<f32>(a, 44))
   // Query i sees the rows before base + its token; listed rows are seen by all.
+  w.cap = load<f32>(a, 48)
+  w.window = listed ? 0 : load<i32>(a, 52)
+  const before = listed ? 0 : load<i32>(a, 56)
   const base = listed ? load<i32>(load<usize>(a, 16) + (<usize>block << 2)) : countOf(segment) + first + 1
   const rows = listed ? base : base + n / each - 1
   const list = listed + (<usize>(block * capacity) << 2)
   let chunkSkip = 0
-  for (let r = 0; r < rows; r += 64) {
+  const start = w.window ? max(0, base - w.window) & ~63 : 0
+  for (let r = start; r < rows; r += 64) {
     const skip = listed ? 0 : max(0, r + 1 - base) * each
-    if (r % CHUNK == 0) chunkSkip = skip
-    if (r % CHUNK == 0) clear(w.most, w.sum, w.o, w)
+    if (r == start || (r + before) % CHUNK == 0) {
+      chunkSkip = skip
+      clear(w.most, w.sum, w.o, w)
+    }
     if (listed) copyTile(w, segment, list + (<usize>r << 2), min(64, rows - r))
     else pointTile(w, segment, r)
     // Few queries keep the processor busy for less time than memory takes, so what is wanted next is read early:
@@ -89,7 +98,7 @@ export function attend(a: usize, block: i32, scratch: usize): void {
     const next = !listed && n == each ? (r + 128 <= rows ? keyOf(segment, r + 64, type, headDim) : w.keys) : 0
     if (next && (type != I16 || n < 2 || n >= MANY)) touchTiles(w, next)
     readTile(w, next, skip, listed ? rows - r : base - r, listed == 0, min(64, rows - r))
-    if (r % CHUNK == CHUNK - 64 || r + 64 >= rows) mergeChunk(w, chunkSkip)
+    if ((r + before) % CHUNK == CHUNK - 64 || r + 64 >= rows) mergeChunk(w, chunkSkip)
   }
   finish(w, load<usize>(a) + at, heads)
 }
@@ -110,6 +119,8 @@ function readTile(w: Work, next: usize, skip: i32, seen: i32, causal: bool, rows
     for (let i = 0; i < n; i++) {
       const weights = w.weights + (<usize>i << 8)
       const mine = min(most, causal ? seen + (q + i) / w.heads : seen)
+      if (w.cap != 0) capScores(weights, mine, w.cap)
+      if (w.window) hideFirst(weights, min(mine, seen + (q + i) / w.heads - w.window))
       tileSoftmax(weights, mine, width, w.tileMost + (<usize>i << 2), w.tileSum + (<usize>i << 2))
       if (w.type == I16) store<f32>(w.steps + (<usize>i << 2), codeWeights(weights, w.valueScales, w.codes + (<usize>i << 7), mine, width))
     }
@@ -122,6 +133,11 @@ function readTile(w: Work, next: usize, skip: i32, seen: i32, causal: bool, rows
       weighF32(o, w.weights, w.keep, w.take, n, w.values, most, w.bytes)
     }
   }
+}
+
+/** The first n scores belong to rows that were left behind. */
+function hideFirst(scores: usize, n: i32): void {
+  for (let i = 0; i < n; i++) store<f32>(scores + (<usize>i << 2), -Infinity)
 }
 
 /** The chunk joins the total, for the queries from `skip` on. */

@@ -2,7 +2,8 @@ import type { Tensor } from './tensor.ts'
 
 /**
  * Every operation a backend implements: its operands in the order in which a program stores them, one 32-bit word
- * each. `t` is a tensor (its address), `o` an optional tensor (0 where there is none), `i` an integer, `f` an f32.
+ * each. `t` is a tensor (its address), `o` an optional tensor (0 where there is none), `i` an integer, `f` an f32; `i?` and `f?` are 0
+ * where they are left out.
  *
  * T, P and R are the registers that change between runs: T rows in this batch, P the position of the first of them, R its
  * row in tensors that hold the whole prompt (hidden states, ids, rotary table). A program that compresses runs with T = 0
@@ -20,9 +21,9 @@ export const operations = {
   /** RMS norm of x [·, dim] f32 rows R + i, times weight [dim] → activations row i (see `Activations`). */
   normalize: { values: 'o', codes: 'o', blocks: 'o', x: 't', weight: 't', dim: 'i', epsilon: 'f' },
   /** x [T, dim] f32, or (residual 1) rows R + i of x [·, dim] f32 → activations. */
-  quantize: { values: 'o', codes: 'o', blocks: 'o', x: 't', dim: 'i', residual: 'i' },
+  quantize: { values: 'o', codes: 'o', blocks: 'o', x: 't', dim: 'i', residual: 'i?' },
   /** silu(gate) × up, or (gelu 1) gelu(gate) × up in the form with tanh, both [T, dim] f32 → activations. */
-  gate: { values: 'o', codes: 'o', blocks: 'o', gate: 't', up: 't', dim: 'i', gelu: 'i' },
+  gate: { values: 'o', codes: 'o', blocks: 'o', gate: 't', up: 't', dim: 'i', gelu: 'i?' },
   /** RMS norm of each head of x [T, heads, headDim] f32 in place, times weight [headDim]. */
   normalizeHeads: { x: 't', weight: 't', heads: 'i', headDim: 'i', epsilon: 'f' },
   /** Rows R + i of out [·, dim] f32 += scale × row i of x [T, dim] f32, or, with weight [dim], scale × its RMS norm times weight. x may change. */
@@ -48,9 +49,11 @@ export const operations = {
   observe: { ring: 't', query: 't', heads: 'i', headDim: 'i', window: 'i' },
   /**
    * out [T, heads, headDim] f32 = softmax(query·keys × scale)·values, query i over the rows before count + i + 1; or, with
-   * `rows` [sets, capacity] u32 and `counts` [sets] u32 and T = 1, over the rows listed. sets is kvHeads or heads.
+   * `rows` [sets, capacity] u32 and `counts` [sets] u32 and T = 1, over the rows listed. sets is kvHeads or heads. cap: scores become
+   * cap × tanh(score / cap); 0: they stay. window: of the rows a query sees only the newest so many count; 0: all. before: rows that were
+   * dropped before row 0, a multiple of 64, which changes the order of sums alone. Listed rows have neither.
    */
-  attend: { out: 't', query: 't', segments: 't', rows: 'o', counts: 'o', sets: 'i', capacity: 'i', heads: 'i', kvHeads: 'i', headDim: 'i', type: 'i', scale: 'f' },
+  attend: { out: 't', query: 't', segments: 't', rows: 'o', counts: 'o', sets: 'i', capacity: 'i', heads: 'i', kvHeads: 'i', headDim: 'i', type: 'i', scale: 'f', cap: 'f?', window: 'i?', before: 'i?' },
   /**
    * Picks the next id from logits [n] f32 into out[0] u32: the first maximum where temperature is 0; else penalty on the
    * ids of history [historyCapacity] u32 (`historyCount` [1] u32 of them are set), then top-k, top-p, min-p, temperature. state [2] u32 is the generator's.
@@ -61,10 +64,10 @@ export const operations = {
 
   /**
    * out [sets, stride] f32: for each key before the window, the attention it gets from the last `window` queries (in `ring`
-   * of `ringRows` rows, the newest at position P − 1), softmax over all keys, causal inside the window, summed over the window
+   * of `ringRows` rows, the newest at position P − 1), softmax over all keys, causal inside the window, capped as in `attend`, summed over the window
    * and, where sets is kvHeads, over the group. Columns from tokens − window on are 0. tokens = count. SnapKV, arXiv:2404.14469.
    */
-  scoreWindow: { out: 't', ring: 't', segments: 't', sets: 'i', stride: 'i', tokens: 'i', heads: 'i', kvHeads: 'i', headDim: 'i', type: 'i', ringRows: 'i', window: 'i', scale: 'f' },
+  scoreWindow: { out: 't', ring: 't', segments: 't', sets: 'i', stride: 'i', tokens: 'i', heads: 'i', kvHeads: 'i', headDim: 'i', type: 'i', ringRows: 'i', window: 'i', scale: 'f', cap: 'f?' },
   /** out [sets, stride] = maximum (1) or average (0, always divided by `kernel`) of scores over `kernel` neighbours (odd, any number) inside [0, tokens). */
   pool: { out: 't', scores: 't', sets: 'i', stride: 'i', tokens: 'i', kernel: 'i', maximum: 'i' },
   /** out [1, stride] = sum of scores [sets, stride] over the sets. */
@@ -97,15 +100,16 @@ export const operations = {
   /**
    * RocketKV, arXiv:2502.14051, Algorithm 1: per KV head the `count` channels with the largest Σ over the group of |query|
    * (ties: the lower), ascending, as rows of a bounds tile: d (low) or stride + d (high, where Σ query > 0); always d where
-   * pageSize is 1. temperature [heads] f32 = √(headDim × Σ chosen |q| / Σ |q|), 1 where that is 0. query [heads, headDim] f32.
+   * pageSize is 1. temperature [heads] f32 = √(square × Σ chosen |q| / Σ |q|), 1 where
+   * that is 0; square is 1 / scale², headDim unless given. query [heads, headDim] f32.
    */
-  chooseChannels: { channels: 't', temperature: 't', query: 't', heads: 'i', kvHeads: 'i', headDim: 'i', count: 'i', pageSize: 'i' },
+  chooseChannels: { channels: 't', temperature: 't', query: 't', heads: 'i', kvHeads: 'i', headDim: 'i', count: 'i', pageSize: 'i', square: 'f?' },
   /** out [heads, stride] f32: Σ over the chosen channels of query × bound, per live page. channels [kvHeads, count] u32. */
   pageScore: { out: 't', query: 't', channels: 't', segments: 't', heads: 'i', kvHeads: 'i', headDim: 'i', type: 'i', count: 'i', pageSize: 'i', stride: 'i' },
   /** out [sets, stride] f32: Σ over all channels of max(query·low, query·high); per query head, or summed over the group. Quest, arXiv:2406.10774. */
   questScore: { out: 't', query: 't', segments: 't', sets: 'i', heads: 'i', kvHeads: 'i', headDim: 'i', type: 'i', pageSize: 'i', stride: 'i' },
-  /** out [heads, stride] f32 = scale × query·key of every live row. */
-  tokenScore: { out: 't', query: 't', segments: 't', heads: 'i', kvHeads: 'i', headDim: 'i', type: 'i', stride: 'i', scale: 'f' },
+  /** out [heads, stride] f32 = scale × query·key of every live row, capped as in `attend`. */
+  tokenScore: { out: 't', query: 't', segments: 't', heads: 'i', kvHeads: 'i', headDim: 'i', type: 'i', stride: 'i', scale: 'f', cap: 'f?' },
   /** out [kvHeads, stride] f32: a page's weight per token, softmax over tokens of scores / temperature, mean over the group. temperature null: 1. */
   pageWeights: { out: 't', scores: 't', temperature: 'o', segments: 't', heads: 'i', kvHeads: 'i', pageSize: 'i', stride: 'i' },
   /**
@@ -128,10 +132,13 @@ export const operations = {
 } as const
 
 export type OperationName = keyof typeof operations
-type Kind = 't' | 'o' | 'i' | 'f'
+type Kind = 't' | 'o' | 'i' | 'f' | 'i?' | 'f?'
 type Operand<K extends Kind> = K extends 't' ? Tensor : K extends 'o' ? Tensor | null : number
+/** Those of an operation's operands that may be left out. */
+type Optional<N extends OperationName> = { [F in keyof (typeof operations)[N]]: (typeof operations)[N][F] extends 'i?' | 'f?' ? F : never }[keyof (typeof operations)[N]]
 /** What a caller hands to an operation. */
-export type Operands<N extends OperationName> = { readonly [F in keyof (typeof operations)[N]]: Operand<(typeof operations)[N][F] & Kind> }
+export type Operands<N extends OperationName> = { readonly [F in Exclude<keyof (typeof operations)[N], Optional<N>>]: Operand<(typeof operations)[N][F] & Kind> }
+  & { readonly [F in Optional<N>]?: number }
 /** What a program holds: addresses and numbers under the same names. */
 export type Words<N extends OperationName> = { readonly [F in keyof (typeof operations)[N]]: number }
 /** One method an operation; a call records it. */

@@ -134,7 +134,7 @@ export function block(network: Network, index: number, wave: Wave, stream: Strea
 
   // attention over what the cache holds, added to the residual
   attend({ query, keys, values, out: attention })
-  k.quantize({ ...mixed, x: attention, dim: heads * headDim, residual: 0 })
+  k.quantize({ ...mixed, x: attention, dim: heads * headDim })
   leave(network, wave, stream, mixed, layer.output, layer.attentionOutputNorm)
 
   // gated feed-forward, added to the residual

@@ -1,5 +1,6 @@
 import { rowTypes, type Words } from '../kernels/operations.ts'
 import { segmentWords } from '../kernels/rows.ts'
+import { capped } from './activation.ts'
 import type { Memory, State } from './memory.ts'
 import { nearest, rowsOf, type Rows } from './segment.ts'
 
@@ -36,15 +37,21 @@ function attend(m: Memory, a: Words<'attend'>, { tokens }: State): void {
         const set = a.sets === a.kvHeads ? kvHead : h
         const list = a.rows
           ? m.u32.slice(a.rows / 4 + set * a.capacity, a.rows / 4 + set * a.capacity + m.u32[a.counts / 4 + set]!)
-          : Uint32Array.from({ length: m.u32[a.segments / 4 + kvHead * segmentWords]! + i + 1 }, (_, r) => r)
+          : newest(m.u32[a.segments / 4 + kvHead * segmentWords]! + i + 1, a.window)
         const at = (i * a.heads + h) * a.headDim
         const query = queryOf(m, a.query + at * 4, a.headDim, a.type)
-        const weights = softmax(Float64Array.from(list, r => dot(query, held.key(r)) * a.scale))
+        const weights = softmax(Float64Array.from(list, r => capped(dot(query, held.key(r)) * a.scale, a.cap)))
         const out = new Float64Array(a.headDim)
         list.forEach((r, n) => held.value(r).forEach((v, c) => { out[c]! += weights[n]! * v }))
         m.f32.set(out, a.out / 4 + at)
       }
   }
+}
+
+/** Rows [0, rows), or the last `window` of them. */
+function newest(rows: number, window: number): Uint32Array {
+  const first = window ? Math.max(0, rows - window) : 0
+  return Uint32Array.from({ length: rows - first }, (_, r) => first + r)
 }
 
 /** Rows whose numbers are read once. */
