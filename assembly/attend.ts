@@ -1,3 +1,4 @@
+import { CHUNK, chunksOf, storeChunk } from './chunks'
 import { scoreTile } from './dots'
 import { turnKeys, scoreTurned } from './turned'
 import { setCost, tokens } from './registers'
@@ -7,17 +8,13 @@ import { codeWeights, merge4, tileSoftmax } from './softmax'
 import { mergeAt, weighF32, weighI16 } from './weigh'
 import { clear, copyTile, plan, pointTile, takeQueries, touchTiles, Work } from './work'
 
-// attend | out | query | segments | rows | counts | sets | capacity | heads | kvHeads | headDim | type | scale | cap | window | before |
+// attend | out | query | segments | rows | counts | sets | capacity | heads | kvHeads | headDim | type | scale | partials | cap | window | before |
 //
 // Rows are read in tiles of 64. For each query a tile gives a maximum m, a sum s of e^(score − m) and the weighted values o,
 // from zero; 16 tiles, ascending, merge into a chunk, and chunks, ascending, into the total. A query's bits depend on its rows
 // alone: not on the batch, the block, or who else reads the tile. A tile of which a query sees nothing has m = −∞, s = 0 and merges
 // as if it were not there; so a window reads from its first tile on, and whole tiles before it may be gone.
 
-/** Rows of a chunk. */
-// @ts-ignore: decorator
-@inline
-const CHUNK: i32 = 1024
 /** Multiply-adds of one block, in thousands, where the shape allows: about 4 ms. */
 // @ts-ignore: decorator
 @inline
@@ -40,8 +37,8 @@ function longest(a: usize): i32 {
   let rows = 0
   if (listed) for (let s = 0; s < sets; s++) rows = max(rows, load<i32>(counts + (<usize>s << 2)))
   else for (let h = 0, n = load<i32>(a, 32); h < n; h++) rows = max(rows, countOf(segmentOf(load<usize>(a, 8), h)) + tokens())
-  const window = load<i32>(a, 52)
-  return window ? min(rows, window + MOST + 64) : rows
+  const window = load<i32>(a, 56)
+  return window && !listed ? min(rows, window + MOST + 64) : rows
 }
 
 /** Tokens of one block. */
@@ -53,14 +50,19 @@ function tokenTile(a: usize): i32 {
 
 export function attendBlocks(a: usize): i32 {
   const group = load<i32>(a, 28) / load<i32>(a, 32)
+  if (load<usize>(a, 48)) {
+    setCost(<i32>(<i64>min(CHUNK, longest(a)) * 2 * load<i32>(a, 36) * group / 1000))
+    return load<i32>(a, 32) * chunksOf(longest(a))
+  }
   const tile = load<usize>(a, 12) ? 1 : tokenTile(a)
   setCost(<i32>(<i64>longest(a) * 2 * load<i32>(a, 36) * group * min(tile, tokens()) / 1000))
   if (load<usize>(a, 12)) return load<i32>(a, 20)
   return load<i32>(a, 32) * ((tokens() + tile - 1) / tile)
 }
 
-/** Block: some tokens of one KV head, all tokens of one head before the next one's; or one set of listed rows. */
+/** Block: some tokens of one KV head, all tokens of one head before the next one's; or one set of listed rows; or, with partials, a chunk of one KV head. */
 export function attend(a: usize, block: i32, scratch: usize): void {
+  if (load<usize>(a, 48)) return attendChunk(a, block, scratch)
   const listed = load<usize>(a, 12), sets = load<i32>(a, 20), capacity = load<i32>(a, 24)
   const heads = load<i32>(a, 28), kvHeads = load<i32>(a, 32), headDim = load<i32>(a, 36), type = load<i32>(a, 40)
   const group = heads / kvHeads
@@ -77,30 +79,48 @@ export function attend(a: usize, block: i32, scratch: usize): void {
   const w = plan(scratch, type, headDim, each, n)
   takeQueries(w, load<usize>(a, 4) + at, heads, load<f32>(a, 44))
   // Query i sees the rows before base + its token; listed rows are seen by all.
-  w.cap = load<f32>(a, 48)
-  w.window = listed ? 0 : load<i32>(a, 52)
-  const before = listed ? 0 : load<i32>(a, 56)
   const base = listed ? load<i32>(load<usize>(a, 16) + (<usize>block << 2)) : countOf(segment) + first + 1
   const rows = listed ? base : base + n / each - 1
-  const list = listed + (<usize>(block * capacity) << 2)
-  let chunkSkip = 0
-  const start = w.window ? max(0, base - w.window) & ~63 : 0
-  for (let r = start; r < rows; r += 64) {
-    const skip = listed ? 0 : max(0, r + 1 - base) * each
-    if (r == start || (r + before) % CHUNK == 0) {
-      chunkSkip = skip
-      clear(w.most, w.sum, w.o, w)
-    }
-    if (listed) copyTile(w, segment, list + (<usize>r << 2), min(64, rows - r))
+  const list = listed ? listed + (<usize>(block * capacity) << 2) : 0
+  const before = listed ? 0 : load<i32>(a, 60)
+  w.cap = load<f32>(a, 52)
+  w.window = listed ? 0 : load<i32>(a, 56)
+  for (let r = w.window ? max(0, base - w.window) & ~63 : 0, end = 0; r < rows; r = end) {
+    end = min(rows, r + CHUNK - (r + before) % CHUNK)
+    readChunk(w, segment, list, r, end, rows, base)
+    mergeChunk(w, listed ? 0 : max(0, r + 1 - base) * each)
+  }
+  finish(w, load<usize>(a) + at, heads)
+}
+
+/** T = 1. Blocks are handed out from the last on, so the last chunk of a head, which may be short, comes first here. */
+function attendChunk(a: usize, block: i32, scratch: usize): void {
+  const heads = load<i32>(a, 28), kvHeads = load<i32>(a, 32), headDim = load<i32>(a, 36), type = load<i32>(a, 40)
+  const group = heads / kvHeads, kvHead = block % kvHeads, head = kvHead * group
+  const chunk = chunksOf(longest(a)) - 1 - block / kvHeads
+  const segment = segmentOf(load<usize>(a, 8), kvHead)
+  const rows = countOf(segment) + 1
+  if (chunk * CHUNK >= rows) return
+  const w = plan(scratch, type, headDim, group, group)
+  takeQueries(w, load<usize>(a, 4) + (<usize>(head * headDim) << 2), heads, load<f32>(a, 44))
+  w.cap = load<f32>(a, 52)
+  w.window = 0
+  readChunk(w, segment, 0, chunk * CHUNK, min(rows, (chunk + 1) * CHUNK), rows, rows)
+  storeChunk(w, load<usize>(a, 48), chunk, heads, head)
+}
+
+/** The rows of a chunk from `first` to `end`, of `rows` in all; where they are not listed, token 0 sees those before `base`. */
+function readChunk(w: Work, segment: usize, list: usize, first: i32, end: i32, rows: i32, base: i32): void {
+  clear(w.most, w.sum, w.o, w)
+  for (let r = first; r < end; r += 64) {
+    if (list) copyTile(w, segment, list + (<usize>r << 2), min(64, rows - r))
     else pointTile(w, segment, r)
     // Few queries keep the processor busy for less time than memory takes, so what is wanted next is read early:
     // on the way by pairs of queries that meet i16 rows, else at once.
-    const next = !listed && n == each ? (r + 128 <= rows ? keyOf(segment, r + 64, type, headDim) : w.keys) : 0
-    if (next && (type != I16 || n < 2 || n >= MANY)) touchTiles(w, next)
-    readTile(w, next, skip, listed ? rows - r : base - r, listed == 0, min(64, rows - r))
-    if ((r + before) % CHUNK == CHUNK - 64 || r + 64 >= rows) mergeChunk(w, chunkSkip)
+    const next = !list && w.n == w.heads ? (r + 128 <= rows ? keyOf(segment, r + 64, w.type, w.headDim) : w.keys) : 0
+    if (next && (w.type != I16 || w.n < 2 || w.n >= MANY)) touchTiles(w, next)
+    readTile(w, next, list ? 0 : max(0, r + 1 - base) * w.heads, list ? rows - r : base - r, list == 0, min(64, rows - r))
   }
-  finish(w, load<usize>(a) + at, heads)
 }
 
 /**

@@ -10,6 +10,7 @@ import { project, projectBlocks } from './project'
 import { ropeFrequencies, ropeFrequenciesBlocks, ropeTable, ropeTableBlocks, rope, ropeBlocks } from './rope'
 import { append, appendBlocks, advance, advanceBlocks, observe, observeBlocks, gather, gatherBlocks } from './rows'
 import { attend, attendBlocks } from './attend'
+import { mergeChunks, mergeChunksBlocks } from './chunks'
 import { sample, sampleBlocks } from './sample'
 import { scoreWindow, scoreWindowBlocks, tokenScore, tokenScoreBlocks } from './window'
 import { pool, poolBlocks, sumSets, sumSetsBlocks, chunkScore, chunkScoreBlocks, raiseLast, raiseLastBlocks } from './pool'
@@ -36,6 +37,7 @@ function blocks(code: i32, a: usize): i32 {
     case op.advance: return advanceBlocks(a)
     case op.observe: return observeBlocks(a)
     case op.attend: return attendBlocks(a)
+    case op.mergeChunks: return mergeChunksBlocks(a)
     case op.sample: return sampleBlocks(a)
     case op.scoreWindow: return scoreWindowBlocks(a)
     case op.pool: return poolBlocks(a)
@@ -78,6 +80,7 @@ export function execute(code: i32, a: usize, block: i32, scratch: usize): void {
     case op.advance: advance(a, block, scratch); break
     case op.observe: observe(a, block, scratch); break
     case op.attend: attend(a, block, scratch); break
+    case op.mergeChunks: mergeChunks(a, block, scratch); break
     case op.sample: sample(a, block, scratch); break
     case op.scoreWindow: scoreWindow(a, block, scratch); break
     case op.pool: pool(a, block, scratch); break

@@ -49,7 +49,7 @@ async function run(options: Options, shape: Shape): Promise<void> {
   const caches: Tensor[] = []
   for (let l = 0; l < layers; l++) caches.push(await cache(k, shape))
   const program = k.record(() => caches.forEach(segments => k.attend({ out, query, segments, rows: list, counts, sets: kvHeads, capacity: listed ?? 0,
-    heads, kvHeads, headDim, type: rowTypes[type], scale: headDim ** -0.5 })))
+    heads, kvHeads, headDim, type: rowTypes[type], scale: headDim ** -0.5, partials: null })))
   const [times] = await interleave([() => k.run(program, { tokens, position: rows })], { rounds: options.quick ? 3 : 9 })
   const read = listed ?? rows + (tokens + 1) / 2
   const work = tokens === 1 ? { unit: 'GB/s', amount: layers * kvHeads * (listed ?? rows + tokens) * rowBytes(type, headDim) } as const

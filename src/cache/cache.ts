@@ -1,6 +1,6 @@
-import { rowTypes, type RowType, type Tensor } from '../kernels/index.ts'
+import { chunkRows, partialShape, rowTypes, type RowType, type Tensor } from '../kernels/index.ts'
 import { compressLayer, indexLayer, layerView, workspace } from './compress.ts'
-import { advanced, copyLayer, createLayer, ensureIndex, ensureRoom, forkLayer, freeLayer, layerBytes, positionsOf, writeTable, type LayerCache, type LayerOptions } from './layer.ts'
+import { advanced, capacityOf, copyLayer, createLayer, ensureIndex, ensureRoom, forkLayer, freeLayer, layerBytes, positionsOf, writeTable, type LayerCache, type LayerOptions } from './layer.ts'
 import type { Ledger } from './ledger.ts'
 import { heldBytes, planFor, type Planned } from './plan.ts'
 import type { Policy, Rows } from './policy.ts'
@@ -99,6 +99,12 @@ export function createCache(o: CacheOptions, start?: Start): Cache {
   }
   const view = (index: number) =>
     layerView(shape, kv, { policy, plan: planned, index, source: readFrom(index), seen, window, work: decoding, state })
+
+  /** Where chunks of attention over all rows go, so that threads share one head's; null where a head has one chunk. As large for every layer, so that it stays where it is. */
+  function chunks(): Tensor | null {
+    const rows = Math.max(...every.flatMap(at => (active[at] ?? held[at])?.heads.map(capacityOf) ?? []))
+    return rows > chunkRows ? decoding.temporary('chunks', partialShape(rows, shape.heads, shape.headDim), 'f32') : null
+  }
 
   function setPlan(total: number): void {
     planned = planFor({ policy, shape, kv, budget, tokens: total, answer })
@@ -216,8 +222,10 @@ export function createCache(o: CacheOptions, start?: Start): Cache {
         if (layer.sums) k.sumValues({ sums: layer.sums, segments: layer.table, kvHeads, headDim, type, all: 0 })
         rows = policy.decode.record(k, query, view(at))
       }
+      const partials = rows ? null : chunks()
       k.attend({ out, query, segments: layer.table, rows: rows?.rows ?? null, counts: rows?.counts ?? null,
-        sets: rows?.sets ?? kvHeads, capacity: rows?.capacity ?? 0, heads, kvHeads, headDim, type, scale })
+        sets: rows?.sets ?? kvHeads, capacity: rows?.capacity ?? 0, heads, kvHeads, headDim, type, scale, partials })
+      if (partials) k.mergeChunks({ out, partials, segments: layer.table, heads, kvHeads, headDim })
       if (rows && policy.decode.finish) policy.decode.finish(k, out, rows, view(at))
       if (rows) {
         chosen = rows

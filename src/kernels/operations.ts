@@ -49,11 +49,16 @@ export const operations = {
   observe: { ring: 't', query: 't', heads: 'i', headDim: 'i', window: 'i' },
   /**
    * out [T, heads, headDim] f32 = softmax(query·keys × scale)·values, query i over the rows before count + i + 1; or, with
-   * `rows` [sets, capacity] u32 and `counts` [sets] u32 and T = 1, over the rows listed. sets is kvHeads or heads. cap: scores become
-   * cap × tanh(score / cap); 0: they stay. window: of the rows a query sees only the newest so many count; 0: all. before: rows that were
-   * dropped before row 0, a multiple of 64, which changes the order of sums alone. Listed rows have neither.
+   * `rows` [sets, capacity] u32 and `counts` [sets] u32 and T = 1, over the rows listed. sets is kvHeads or heads. With `partials`
+   * [chunks, heads, 2 + stride] f32, T = 1 and no `rows`, out stays as it is; each head's largest score m, Σ e^(score − m) and Σ e^(score − m) × value
+   * (padded with zeros) over each chunk of `chunkRows` rows go there, for `mergeChunks`. chunks covers the live rows of the longest head.
+   *
+   * cap: scores become cap × tanh(score / cap); 0: they stay. Only where neither rows are listed nor chunks stored: window, the newest rows that a
+   * query sees, 0: all; before, rows that were dropped before row 0, a multiple of 64, so that sums keep their order.
    */
-  attend: { out: 't', query: 't', segments: 't', rows: 'o', counts: 'o', sets: 'i', capacity: 'i', heads: 'i', kvHeads: 'i', headDim: 'i', type: 'i', scale: 'f', cap: 'f?', window: 'i?', before: 'i?' },
+  attend: { out: 't', query: 't', segments: 't', rows: 'o', counts: 'o', sets: 'i', capacity: 'i', heads: 'i', kvHeads: 'i', headDim: 'i', type: 'i', scale: 'f', partials: 'o', cap: 'f?', window: 'i?', before: 'i?' },
+  /** out [heads, headDim] f32: the chunks of the live rows merged, ascending: what `attend` without `partials` gives, bit for bit. T = 1. */
+  mergeChunks: { out: 't', partials: 't', segments: 't', heads: 'i', kvHeads: 'i', headDim: 'i' },
   /**
    * Picks the next id from logits [n] f32 into out[0] u32: the first maximum where temperature is 0; else penalty on the
    * ids of history [historyCapacity] u32 (`historyCount` [1] u32 of them are set), then top-k, top-p, min-p, temperature. state [2] u32 is the generator's.

@@ -28,6 +28,12 @@ export const strideOf = (headDim: number): number => (headDim + 15) & ~15
 /** Rows in whole tiles. */
 export const wholeTiles = (rows: number): number => Math.ceil(rows / tileRows) * tileRows
 
+/** Rows of which attention makes one partial result: CHUNK in assembly/chunks.ts. */
+export const chunkRows = 1024
+
+/** Shape of the partial results of one token over as many rows, see `attend`. */
+export const partialShape = (rows: number, heads: number, headDim: number): number[] => [Math.ceil(rows / chunkRows), heads, 2 + strideOf(headDim)]
+
 /** Bytes of one held row of one KV head: keys, values, scales, position. */
 export function rowBytes(type: RowType, headDim: number): number {
   const stride = strideOf(headDim)

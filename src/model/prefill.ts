@@ -69,7 +69,7 @@ function recordLayer(network: Network, wave: Wave, stream: Stream, index: number
   block(network, index, wave, stream, ({ query, keys, values, out }) => {
     k.append({ segments: layer.table, keys, values, kvHeads, headDim, type })
     if (layer.ring) k.observe({ ring: layer.ring, query, heads, headDim, window: layer.ring.shape[0]! })
-    k.attend({ out, query, segments: layer.table, rows: null, counts: null, sets: kvHeads, capacity: 0, heads, kvHeads, headDim, type, scale: shapeOf(network).scale })
+    k.attend({ out, query, segments: layer.table, rows: null, counts: null, sets: kvHeads, capacity: 0, heads, kvHeads, headDim, type, scale: shapeOf(network).scale, partials: null })
   })
   k.advance({ segments: layer.table, kvHeads })
 }

@@ -1,5 +1,5 @@
 import { rowTypes, type Words } from '../kernels/operations.ts'
-import { segmentWords } from '../kernels/rows.ts'
+import { chunkRows, segmentWords, strideOf } from '../kernels/rows.ts'
 import { capped } from './activation.ts'
 import type { Memory, State } from './memory.ts'
 import { nearest, rowsOf, type Rows } from './segment.ts'
@@ -28,6 +28,7 @@ export function softmax(scores: Float64Array): Float64Array {
 }
 
 function attend(m: Memory, a: Words<'attend'>, { tokens }: State): void {
+  if (a.partials) return attendChunks(m, a)
   const group = a.heads / a.kvHeads
   for (let kvHead = 0; kvHead < a.kvHeads; kvHead++) {
     const rows = rowsOf(m, a.segments, kvHead, a.headDim, a.type)
@@ -54,11 +55,50 @@ function newest(rows: number, window: number): Uint32Array {
   return Uint32Array.from({ length: rows - first }, (_, r) => first + r)
 }
 
+function attendChunks(m: Memory, a: Words<'attend'>): void {
+  const group = a.heads / a.kvHeads, width = 2 + strideOf(a.headDim)
+  for (let h = 0; h < a.heads; h++) {
+    const kvHead = Math.floor(h / group)
+    const { key, value } = rowsOf(m, a.segments, kvHead, a.headDim, a.type)
+    const rows = m.u32[a.segments / 4 + kvHead * segmentWords]! + 1
+    const query = queryOf(m, a.query + h * a.headDim * 4, a.headDim, a.type)
+    for (let first = 0; first < rows; first += chunkRows) {
+      const scores = Float64Array.from({ length: Math.min(chunkRows, rows - first) }, (_, i) => capped(dot(query, key(first + i)) * a.scale, a.cap))
+      const most = scores.reduce((top, v) => Math.max(top, v), -Infinity)
+      const out = new Float64Array(width)
+      out[0] = most
+      scores.forEach((score, i) => {
+        const weight = Math.exp(score - most)
+        out[1]! += weight
+        value(first + i).forEach((v, c) => { out[2 + c]! += weight * v })
+      })
+      m.f32.set(out, a.partials / 4 + (first / chunkRows * a.heads + h) * width)
+    }
+  }
+}
+
+function mergeChunks(m: Memory, a: Words<'mergeChunks'>, { tokens }: State): void {
+  const group = a.heads / a.kvHeads, width = 2 + strideOf(a.headDim)
+  for (let h = 0; h < a.heads; h++) {
+    const chunks = Math.ceil((m.u32[a.segments / 4 + Math.floor(h / group) * segmentWords]! + tokens) / chunkRows)
+    const parts = Array.from({ length: chunks }, (_, i) => m.f32.subarray(a.partials / 4 + (i * a.heads + h) * width, a.partials / 4 + (i * a.heads + h + 1) * width))
+    const most = Math.max(...parts.map(([top]) => top!))
+    const out = new Float64Array(a.headDim)
+    let sum = 0
+    for (const [top, weights, ...values] of parts) {
+      const factor = Math.exp(top! - most)
+      sum += weights! * factor
+      out.forEach((_, c) => { out[c]! += values[c]! * factor })
+    }
+    m.f32.set(out.map(v => v / sum), a.out / 4 + h * a.headDim)
+  }
+}
+
 /** Rows whose numbers are read once. */
 function remember(rows: Rows): Pick<Rows, 'key' | 'value'> {
   const keys: Float32Array[] = [], values: Float32Array[] = []
   return { key: r => keys[r] ??= rows.key(r), value: r => values[r] ??= rows.value(r) }
 }
 
-const family = { attend }
+const family = { attend, mergeChunks }
 export { family as attend }

@@ -37,7 +37,7 @@ async function attended({ k, kv }: LayerOptions, layer: LayerCache): Promise<num
     k.upload(counts, [s.count], h)
   })
   await k.once({ tokens: 1, position: 0 }, () => k.attend({ out, query, segments: layer.table, rows, counts, sets: kvHeads, capacity: 600,
-    heads, kvHeads, headDim, type: rowTypes[kv], scale }))
+    heads, kvHeads, headDim, type: rowTypes[kv], scale, partials: null }))
   const got = [...await k.read(out)]
   k.free(query, out, rows, counts)
   return got

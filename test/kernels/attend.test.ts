@@ -1,5 +1,5 @@
 import { test } from 'uvu'
-import { rowTypes, segmentWords, strideOf, type RowType } from '../../src/kernels/index.ts'
+import { rowTypes, partialShape, segmentWords, strideOf, type RowType } from '../../src/kernels/index.ts'
 import { groups, headDims, normal } from '../cases.ts'
 import { near } from '../near.ts'
 import { compare, type Bench, type Outputs } from './harness.ts'
@@ -11,10 +11,10 @@ const tolerance = { f32: 1e-5, i16: 1e-4 }
 const meanTolerance = 2e-5
 const valuesOf = (n: number): Float32Array => normal(n, 3).map(v => v / 4)
 
-interface Case { count: number; tokens?: number; group?: number; kvHeads?: number; headDim?: number; type: RowType; split?: number; rows?: number[][]; equal?: boolean; sharp?: number }
+interface Case { count: number; tokens?: number; group?: number; kvHeads?: number; headDim?: number; type: RowType; split?: number; rows?: number[][]; equal?: boolean; sharp?: number; chunked?: boolean; shorter?: number }
 
 /** Rows before `count` are held, the batch's own are appended; the free rows of the last tile are all NaN, or code −1 where integers. */
-async function run(b: Bench, { count, tokens = 1, group = 3, kvHeads = 2, headDim = 64, type, split = 0, rows, equal = false, sharp = 1 }: Case): Promise<Float32Array> {
+async function run(b: Bench, { count, tokens = 1, group = 3, kvHeads = 2, headDim = 64, type, split = 0, rows, equal = false, sharp = 1, chunked = false, shorter = 0 }: Case): Promise<Float32Array> {
   const heads = group * kvHeads
   const keys = equal ? new Float32Array((count + tokens) * kvHeads * headDim).fill(0.5) : normal((count + tokens) * kvHeads * headDim, 2)
   const values = valuesOf((count + tokens) * kvHeads * headDim)
@@ -24,14 +24,18 @@ async function run(b: Bench, { count, tokens = 1, group = 3, kvHeads = 2, headDi
   const capacity = Math.ceil((count + tokens) / 64) * 64
   const segments = await b.segments({ kvHeads, headDim, type, keys: keys.slice(0, held), values: values.slice(0, held), count, capacity, split })
   spoil(b, segments, kvHeads, headDim, type, count)
+  // Head 0 alone holds fewer rows.
+  if (shorter) b.k.upload(segments, [count - shorter])
   const k = b.tensor([tokens, kvHeads, headDim], 'f32', keys.slice(held)), v = b.tensor([tokens, kvHeads, headDim], 'f32', values.slice(held))
   const most = Math.max(1, ...(rows ?? []).map(list => list.length))
   const list = rows && b.tensor([rows.length, most], 'u32', rows.flatMap(set => [...set, ...Array<number>(most - set.length).fill(0)]))
   const counts = rows && b.tensor([rows.length], 'u32', rows.map(set => set.length))
+  const partials = chunked ? b.tensor(partialShape(count + 1, heads, headDim), 'f32') : null
   await b.run({ tokens, position: count }, () => {
     b.k.append({ segments, keys: k, values: v, kvHeads, headDim, type: rowTypes[type] })
     b.k.attend({ out, query, segments, rows: list ?? null, counts: counts ?? null, sets: rows?.length ?? kvHeads, capacity: most,
-      heads, kvHeads, headDim, type: rowTypes[type], scale: headDim ** -0.5 })
+      heads, kvHeads, headDim, type: rowTypes[type], scale: headDim ** -0.5, partials })
+    if (partials) b.k.mergeChunks({ out, partials, segments, heads, kvHeads, headDim })
   })
   return await b.k.read(out) as Float32Array
 }
@@ -107,6 +111,25 @@ for (const type of types) {
     }
   })
 
+  test(`${type}: chunks apart, then merged, give the bits of one pass`, async () => {
+    // The reference keeps sums in f64, and chunks round them once more.
+    const ways = (c: Omit<Case, 'type'>): Promise<void> => compare(`${type} chunks of ${JSON.stringify(c)}`, async b => {
+      const whole = await run(b, { type, ...c }), merged = await run(b, { type, ...c, chunked: true })
+      near(merged, whole, b.k.name === 'reference' ? 1e-7 : 0, b.k.name)
+      return {}
+    })
+    for (const rows of [1, 65, 1023, 1024, 1025, 2048, 2049]) await ways({ count: rows - 1, headDim: 32, group: 3 })
+    await ways({ count: 3100, shorter: 1500, headDim: 48, group: 2 })
+    await ways({ count: 2100, shorter: 2050, split: 1088, headDim: 24, group: 9 })
+    await ways({ count: 1100, kvHeads: 1, headDim: 4, group: 1 })
+    await ways({ count: 1500, kvHeads: 1, headDim: 256, group: 4, equal: true })
+  })
+
+  test(`${type}: chunks`, async () => {
+    for (const rows of [1, 1024, 1025]) await check(`${rows} rows in chunks`, { type, count: rows - 1, headDim: 32, group: 2, chunked: true })
+    await check('ragged chunks', { type, count: 2100, shorter: 1900, headDim: 24, chunked: true })
+  })
+
   test(`${type}: a batch gives the bits of single steps`, async () => {
     for (const { count, tokens, group, headDim, kvHeads } of [
       { count: 0, tokens: 65, group: 3, headDim: 64, kvHeads: 2 }, { count: 1000, tokens: 90, group: 3, headDim: 64, kvHeads: 1 },
@@ -142,7 +165,7 @@ async function steps(b: Bench, { count, tokens, group, headDim, kvHeads, type }:
   const query = b.tensor([1, heads, headDim], 'f32'), out = b.tensor([1, heads, headDim], 'f32')
   const program = b.k.record(() => {
     b.k.append({ segments, keys: k, values: v, kvHeads, headDim, type: rowTypes[type] })
-    b.k.attend({ out, query, segments, rows: null, counts: null, sets: kvHeads, capacity: 0, heads, kvHeads, headDim, type: rowTypes[type], scale: headDim ** -0.5 })
+    b.k.attend({ out, query, segments, rows: null, counts: null, sets: kvHeads, capacity: 0, heads, kvHeads, headDim, type: rowTypes[type], scale: headDim ** -0.5, partials: null })
     b.k.advance({ segments, kvHeads })
   })
   const all = new Float32Array(tokens * heads * headDim)

@@ -30,4 +30,18 @@ test('any number of threads gives the same bits', async () => {
   for (const threads of [2, 3]) (await answers(threads)).forEach((row, i) => assert.equal(row, one[i], `${row.name}, ${threads} threads`))
 })
 
+test('one head shared by threads in chunks gives the same bits', async () => {
+  const results = []
+  for (const threads of [1, 2]) {
+    const model = await load(tiny, { threads })
+    const sequence = model.sequence({ policy: methods.full(), budget: 64, answer: 8 })
+    await sequence.prefill(Array.from({ length: 2100 }, (_, i) => 3 + i * 37 % 1000))
+    const ids: number[] = []
+    while (ids.length < 4) ids.push(await sequence.next())
+    results.push({ ids, logits: Array.from(await sequence.logits()) })
+    model.free()
+  }
+  assert.equal(results[1], results[0])
+})
+
 test.run()

@@ -41,7 +41,7 @@ async function cache(b: Bench, setup: Setup, keys: Float32Array, values: Float32
       b.k.pageScore({ out: scores, query: q, channels, segments, heads, kvHeads, headDim, type, count, pageSize, stride })
       b.k.pageWeights({ out: weights, scores, temperature, segments, heads, kvHeads, pageSize, stride })
       b.k.topPages({ rows, counts, weights, segments, sets: 1, kvHeads, pageSize, stride, tokens, first: 0, last: 0, newest: 0, capacity })
-      b.k.attend({ out, query: q, segments, rows, counts, sets: 1, capacity, heads, kvHeads, headDim, type, scale: headDim ** -0.5 })
+      b.k.attend({ out, query: q, segments, rows, counts, sets: 1, capacity, heads, kvHeads, headDim, type, scale: headDim ** -0.5, partials: null })
       b.k.advance({ segments, kvHeads })
     })
     const n = (await b.k.read(counts))[0]!
