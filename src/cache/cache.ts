@@ -2,8 +2,9 @@ import { chunkRows, partialShape, rowTypes, type RowType, type Tensor } from '..
 import { compressLayer, indexLayer, layerView, workspace } from './compress.ts'
 import { advanced, capacityOf, copyLayer, createLayer, ensureIndex, ensureRoom, forkLayer, freeLayer, layerBytes, positionsOf, writeTable, type LayerCache, type LayerOptions } from './layer.ts'
 import type { Ledger } from './ledger.ts'
-import { heldBytes, planFor, type Planned } from './plan.ts'
+import { heldBytes, planFor, slidingBytes, type Planned } from './plan.ts'
 import type { Policy, Rows } from './policy.ts'
+import { leftBehind, slides, sliding, slidingRoom } from './slide.ts'
 
 export interface CacheOptions extends LayerOptions {
   readonly policy: Policy
@@ -69,9 +70,11 @@ const mean = (numbers: readonly number[]): number => numbers.reduce((a, b) => a 
 export function createCache(o: CacheOptions, start?: Start): Cache {
   const { k, policy, shape, kv, budget } = o
   const cutting = workspace(k), decoding = workspace(k)
-  const window = policy.score?.window ?? 0
+  const ringRows = policy.score?.window ?? 0
   const type = rowTypes[kv]
   const every = Array.from({ length: shape.layers }, (_, index) => index)
+  /** Newest tokens that a layer's queries see; 0: all. */
+  const windowOf = (at: number): number => shape.windows?.[at] ?? 0
   /** What is held; under a policy with a history, all of it. */
   const held: (LayerCache | undefined)[] = start?.held ?? every.map(() => undefined)
   /** What decoding reads, where that is not what is held. */
@@ -98,11 +101,11 @@ export function createCache(o: CacheOptions, start?: Start): Cache {
     return layer
   }
   const view = (index: number) =>
-    layerView(shape, kv, { policy, plan: planned, index, source: readFrom(index), seen, window, work: decoding, state })
+    layerView(shape, kv, { policy, plan: planned, index, source: readFrom(index), seen, window: ringRows, work: decoding, state })
 
   /** Where chunks of attention over all rows go, so that threads share one head's; null where a head has one chunk. As large for every layer, so that it stays where it is. */
   function chunks(): Tensor | null {
-    const rows = Math.max(...every.flatMap(at => (active[at] ?? held[at])?.heads.map(capacityOf) ?? []))
+    const rows = Math.max(0, ...every.filter(at => !windowOf(at)).flatMap(at => (active[at] ?? held[at])?.heads.map(capacityOf) ?? []))
     return rows > chunkRows ? decoding.temporary('chunks', partialShape(rows, shape.heads, shape.headDim), 'f32') : null
   }
 
@@ -112,7 +115,16 @@ export function createCache(o: CacheOptions, start?: Start): Cache {
 
   /** Rows of a layer under the policy. RocketKV-MT votes with this turn's queries alone (methods-core B6), the others with the last ones. */
   const cut = (index: number, source: LayerCache): Promise<LayerCache> => compressLayer(o,
-    { policy, plan: planned, index, source, seen, window: Math.min(window, policy.history ? fresh : seen), work: cutting, state })
+    { policy, plan: planned, index, source, seen, window: Math.min(ringRows, policy.history ? fresh : seen), work: cutting, state })
+
+  /** The rows of a layer that its window still sees. */
+  async function slide(index: number, source: LayerCache): Promise<LayerCache> {
+    const own = sliding(windowOf(index)), tokens = source.heads[0]!.count
+    const plan = { ...planned, ...own.plan({ tokens, answer, budget, shape }) }
+    const kept = await compressLayer(o, { policy: own, plan, index, source, seen, window: 0, work: cutting, state })
+    kept.dropped = source.dropped + tokens - plan.kept
+    return kept
+  }
 
   /** Page bounds and sums, where decoding wants them, of a layer that was not cut. */
   async function index(layer: LayerCache): Promise<void> {
@@ -152,20 +164,21 @@ export function createCache(o: CacheOptions, start?: Start): Cache {
       answer = expected
       asked = seen + tokens
       state = new Map()
-      const rows = Math.max(0, ...held.map(layer => layer?.heads[0]?.count ?? 0)) + tokens
+      const rows = Math.max(0, ...held.map((layer, at) => windowOf(at) ? 0 : layer?.heads[0]?.count ?? 0)) + tokens
       // A cut cache keeps its plan: the next turn is cut back to it (methods-core B6). One that holds everything plans anew.
       if (seen === 0 || planned.dense || policy.history || !policy.evicts) setPlan(rows)
       cuts = policy.evicts && !planned.dense && rows > planned.kept
     },
     enter(at) {
       let layer = held[at]
-      if (layer) ensureRoom(o, layer, fresh + (cuts && !policy.history ? 0 : answer))
-      else if (cuts && !policy.history) {
-        passing ??= createLayer(o, { rows: rowsEach(fresh), ring: window })
+      const window = windowOf(at), passes = window ? leftBehind(fresh, window) > 0 : cuts && !policy.history
+      if (layer) ensureRoom(o, layer, fresh + (window ? slidingRoom(answer) : cuts && !policy.history ? 0 : answer))
+      else if (passes) {
+        passing ??= createLayer(o, { rows: rowsEach(fresh), ring: ringRows })
         for (const s of passing.heads) s.count = 0
         writeTable(o, passing)
         layer = passing
-      } else layer = held[at] = createLayer(o, { rows: rowsEach(fresh + answer), ring: window })
+      } else layer = held[at] = createLayer(o, { rows: rowsEach(fresh + (window ? slidingRoom(answer) : answer)), ring: ringRows })
       note()
       return layer
     },
@@ -173,7 +186,9 @@ export function createCache(o: CacheOptions, start?: Start): Cache {
       const source = held[at] ?? passing!
       advanced(source, fresh)
       if (at === 0) seen += fresh
-      if (!cuts) {
+      if (windowOf(at)) {
+        if (leftBehind(source.heads[0]!.count, windowOf(at))) replace(held, at, await slide(at, source))
+      } else if (!cuts) {
         freeLayer(o, active[at])
         active[at] = undefined
         await index(source)
@@ -191,6 +206,10 @@ export function createCache(o: CacheOptions, start?: Start): Cache {
       setPlan(seen)
       cuts = policy.evicts && !planned.dense && seen > planned.kept
       for (const [at, source] of layers.entries()) {
+        if (windowOf(at)) {
+          held[at] = leftBehind(seen, windowOf(at)) ? await slide(at, source) : forkLayer(o, source, slidingRoom(answer))
+          continue
+        }
         if (cuts) (policy.history ? active : held)[at] = await cut(at, source)
         if (cuts && !policy.history) continue
         const layer = held[at] = forkLayer(o, source, answer)
@@ -204,27 +223,27 @@ export function createCache(o: CacheOptions, start?: Start): Cache {
         for (const layer of new Set([held[at]!, readFrom(at)])) {
           if (!ensureRoom(o, layer, 1)) continue
           moved = true
-          if (layer === readFrom(at)) await index(layer)
+          if (layer === readFrom(at) && !windowOf(at)) await index(layer)
         }
       if (moved) note()
       return moved
     },
     attend(at, { query, keys, values, out }) {
-      const { heads, kvHeads, headDim, scale } = shape
-      const layer = readFrom(at)
+      const { heads, kvHeads, headDim, scale, cap = 0 } = shape
+      const layer = readFrom(at), window = windowOf(at)
       for (const to of new Set([held[at]!, layer])) {
         k.append({ segments: to.table, keys, values, kvHeads, headDim, type })
         if (to.ring) k.observe({ ring: to.ring, query, heads, headDim, window: to.ring.shape[0]! })
       }
       let rows: Rows | null = null
-      if (!planned.dense) {
+      if (!planned.dense && !window) {
         if (layer.pageSize) k.bounds({ segments: layer.table, kvHeads, headDim, type, pageSize: layer.pageSize, all: 0 })
         if (layer.sums) k.sumValues({ sums: layer.sums, segments: layer.table, kvHeads, headDim, type, all: 0 })
         rows = policy.decode.record(k, query, view(at))
       }
-      const partials = rows ? null : chunks()
+      const partials = rows || window ? null : chunks()
       k.attend({ out, query, segments: layer.table, rows: rows?.rows ?? null, counts: rows?.counts ?? null,
-        sets: rows?.sets ?? kvHeads, capacity: rows?.capacity ?? 0, heads, kvHeads, headDim, type, scale, partials })
+        sets: rows?.sets ?? kvHeads, capacity: rows?.capacity ?? 0, heads, kvHeads, headDim, type, scale, partials, cap, window, before: layer.dropped })
       if (partials) k.mergeChunks({ out, partials, segments: layer.table, heads, kvHeads, headDim })
       if (rows && policy.decode.finish) policy.decode.finish(k, out, rows, view(at))
       if (rows) {
@@ -239,12 +258,15 @@ export function createCache(o: CacheOptions, start?: Start): Cache {
       for (const layer of all()) advanced(layer, 1)
       seen++
       steps++
-      if (!policy.evicts || planned.dense || !policy.when(steps)) return false
+      const slid = every.filter(at => slides(held[at]!.heads[0]!.count, windowOf(at)))
+      for (const at of slid) replace(held, at, await slide(at, held[at]!))
+      if (slid.length) cutting.free()
+      if (!policy.evicts || planned.dense || !policy.when(steps)) return slid.length > 0
       state = new Map()
-      let moved = false
+      let moved = slid.length > 0
       for (const at of every) {
         const source = held[at]!
-        if (source.heads[0]!.count <= planned.kept) continue
+        if (windowOf(at) || source.heads[0]!.count <= planned.kept) continue
         replace(held, at, await cut(at, source))
         moved = true
       }
@@ -254,15 +276,15 @@ export function createCache(o: CacheOptions, start?: Start): Cache {
     async undo() {
       for (const layer of all()) writeTable(o, layer)
       // Page bounds are built again from their rows at the next step; sums have the token's values in them already.
-      if (policy.decode.sums) for (const at of every) await index(readFrom(at))
+      if (policy.decode.sums) for (const at of every) if (!windowOf(at)) await index(readFrom(at))
     },
     async ledger() {
       const { bytes: memoryBytes, peak: memoryBytesPeak } = k.memory()
       // Layers choose one after the other into the same place: what the last of them chose stands for all that choose.
       const taken = chosen ? mean(Array.from(await k.read(chosen.counts, 0, chosen.sets))) : 0
-      const read = every.map(at => choosing.has(at) ? taken : held[at] ? mean(readFrom(at).heads.map(s => s.count)) : 0)
+      const read = every.map(at => choosing.has(at) ? taken : held[at] ? Math.min(windowOf(at) || Infinity, mean(readFrom(at).heads.map(s => s.count))) : 0)
       return {
-        tokensSeen: seen, tokensHeld: tokensHeld(), kvBytes: bytes(), kvBytesFull: heldBytes(shape, kv, Math.max(asked + answer, seen), 0),
+        tokensSeen: seen, tokensHeld: tokensHeld(), kvBytes: bytes(), kvBytesFull: heldBytes(shape, kv, Math.max(asked + answer, seen), 0) + slidingBytes(shape, kv, Math.max(asked, seen), answer),
         kvBytesPeak: peak, rowsReadPerStep: mean(read),
         memoryBytes, memoryBytesPeak, afterPrefill, dense: planned.fellBack,
       }

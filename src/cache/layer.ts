@@ -12,6 +12,8 @@ export interface LayerCache {
   sums: Tensor | null
   /** Tokens per page of the bounds; 0 where there are none. */
   pageSize: number
+  /** Rows that a sliding window left behind, in whole tiles: row 0 here is row `dropped` of the text. */
+  dropped: number
 }
 
 /** One KV head's rows as the host sees them. */
@@ -43,6 +45,7 @@ export function createLayer(o: LayerOptions, { rows, ring = 0 }: { rows: readonl
     ring: ring ? k.tensor([ring, shape.heads, shape.headDim], 'f32') : null,
     sums: null,
     pageSize: 0,
+    dropped: 0,
   }
   writeTable(o, layer)
   return layer
@@ -140,6 +143,7 @@ export function forkLayer(o: LayerOptions, from: LayerCache, room: number, rows 
     ring: from.ring && k.tensor(from.ring.shape, 'f32'),
     sums: null,
     pageSize: 0,
+    dropped: from.dropped,
     heads: from.heads.map(s => {
       const count = Math.min(s.count, rows)
       const split = s.base ? s.split : Math.floor(count / tileRows) * tileRows
@@ -164,7 +168,7 @@ export function copyLayer(o: LayerOptions, from: LayerCache): LayerCache {
     return to
   }
   const layer: LayerCache = {
-    table: k.tensor([shape.kvHeads, segmentWords], 'u32'), pageSize: from.pageSize,
+    table: k.tensor([shape.kvHeads, segmentWords], 'u32'), pageSize: from.pageSize, dropped: from.dropped,
     ring: from.ring && copy(from.ring), sums: from.sums && copy(from.sums),
     heads: from.heads.map(s => ({ ...s, tail: copy(s.tail), bounds: s.bounds && copy(s.bounds) })),
   }

@@ -64,19 +64,20 @@ export async function prefill(network: Network, precision: Precision, { ids, sta
 }
 
 function recordLayer(network: Network, wave: Wave, stream: Stream, index: number, layer: LayerCache, kv: keyof typeof rowTypes): void {
-  const { k, config: { heads, kvHeads, headDim } } = network
+  const { k, config: { heads, kvHeads, headDim, attentionScale: scale, attentionCap: cap, kinds } } = network
   const type = rowTypes[kv]
   block(network, index, wave, stream, ({ query, keys, values, out }) => {
     k.append({ segments: layer.table, keys, values, kvHeads, headDim, type })
     if (layer.ring) k.observe({ ring: layer.ring, query, heads, headDim, window: layer.ring.shape[0]! })
-    k.attend({ out, query, segments: layer.table, rows: null, counts: null, sets: kvHeads, capacity: 0, heads, kvHeads, headDim, type, scale: shapeOf(network).scale, partials: null })
+    k.attend({ out, query, segments: layer.table, rows: null, counts: null, sets: kvHeads, capacity: 0, heads, kvHeads, headDim, type, scale, partials: null,
+      cap, window: kinds[index]!.window, before: layer.dropped })
   })
   k.advance({ segments: layer.table, kvHeads })
 }
 
 /** The attention of a network as the cache sees it. */
-export const shapeOf = ({ config: { layers, heads, kvHeads, headDim, attentionScale } }: Network): Shape =>
-  ({ layers, heads, kvHeads, headDim, scale: attentionScale })
+export const shapeOf = ({ config: { layers, heads, kvHeads, headDim, attentionScale, attentionCap, kinds } }: Network): Shape =>
+  ({ layers, heads, kvHeads, headDim, scale: attentionScale, cap: attentionCap, windows: kinds.map(({ window }) => window) })
 
 /** Runs the head over the row `row` of a prompt: its logits are then in wave.logits. */
 export async function logitsOf(network: Network, wave: Wave, stream: Stream, row: number): Promise<void> {
