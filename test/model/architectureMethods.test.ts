@@ -1,0 +1,113 @@
+import { readdirSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { load, type Model } from '../../src/load.ts'
+import { full } from '../../src/methods/full.ts'
+import { random } from '../cases.ts'
+import { draw, policyOf, working } from './helpers.ts'
+
+// Every method on every architecture: it runs, holds what its budget and the windows say, and what was promised of bits holds here too.
+
+const folder = fileURLToPath(new URL('../goldens/families/', import.meta.url))
+const names = readdirSync(folder).filter(name => name.endsWith('.gguf')).map(name => name.replace('.gguf', ''))
+const answer = 6
+
+function someIds(n: number, seed = 1): number[] {
+  const next = random(seed)
+  return Array.from({ length: n }, () => Math.floor(next() * 260))
+}
+
+async function withModel(name: string, body: (model: Model) => Promise<void>): Promise<void> {
+  const model = await load(`${folder}${name}.gguf`)
+  try {
+    await body(model)
+  } finally {
+    model.free()
+  }
+}
+
+for (const name of names) {
+  test(`${name}: every method runs and holds what it says`, () => withModel(name, async model => {
+    const { kinds, kvHeads } = model.config, ids = someIds(170)
+    const whole = kinds.every(({ window }) => !window) ? 170 : null
+    for (const row of working) {
+      const policy = policyOf(row)
+      const told = model.plan({ policy, tokens: ids.length, answer, budget: row.budget })
+      const sequence = model.sequence({ policy, budget: row.budget, answer })
+      await sequence.prefill(ids)
+      const kept = await sequence.kept()
+      kept.forEach((layer, at) => layer.forEach(positions => {
+        const { window } = kinds[at]!
+        if (window) assert.ok(positions.length >= window - 1 && positions.length < window + 64 && positions.at(-1) === 169, `${row.method}, layer ${at}: ${positions.length} rows`)
+        else if (policy.evicts) assert.ok(positions.length <= told.planned.kept, `${row.method}, layer ${at}: ${positions.length} rows`)
+        else assert.is(positions.length, 170)
+      }))
+      assert.is((await sequence.ledger()).kvBytes, told.held, `${row.method}: bytes`)
+      // RocketKV-MT holds the history beside what it reads.
+      if (!policy.history) assert.is((await sequence.ledger()).afterPrefill.tokensHeld, kept.flat().reduce((sum, positions) => sum + positions.length, 0) / kept.length / kvHeads)
+      const tokens = await draw(sequence, answer), ledger = await sequence.ledger()
+      assert.ok(tokens.every(id => id >= 0 && id < 260))
+      assert.ok([...await sequence.logits()].every(Number.isFinite), row.method)
+      if (row.method === 'full' && whole) assert.is(ledger.rowsReadPerStep, whole + answer - 1)
+      if (row.method === 'snapkv') assert.is(ledger.rowsReadPerStep, kinds.reduce((sum, { window }) => sum + (window || 48 + answer - 1), 0) / kinds.length)
+      assert.ok(ledger.kvBytesPeak <= told.peak, `${row.method}: at most ${told.peak} bytes, got ${ledger.kvBytesPeak}`)
+      sequence.free()
+    }
+  }))
+
+  test(`${name}: at once, in parts, token by token, from a reading and forked: the same bits`, () => withModel(name, async model => {
+    const ids = someIds(300, 2), all: unknown[] = []
+    const seen = async (sequence: { logits(): Promise<Float32Array>; next(): Promise<number>; free(): void } & Parameters<typeof draw>[0]): Promise<void> => {
+      const logits = [...await sequence.logits()], tokens = await draw(sequence, answer)
+      all.push({ logits, tokens, last: [...await sequence.logits()] })
+      sequence.free()
+    }
+    for (const parts of [[300], [1, 299], [130, 127, 43]]) {
+      const sequence = model.sequence({ policy: full(), budget: 1, answer })
+      for (let at = 0, i = 0; i < parts.length; at += parts[i]!, i++) await sequence.prefill(ids.slice(at, at + parts[i]!))
+      if (parts.length === 3) await seen(sequence.fork())
+      await seen(sequence)
+    }
+    const fed = model.sequence({ policy: full(), budget: 1, answer })
+    await fed.prefill(ids.slice(0, 1))
+    for (const id of ids.slice(1)) await fed.feed(id)
+    await seen(fed)
+    const reading = await model.read({ ids: ids.slice(0, 200) }), asked = await reading.ask(ids)
+    await seen(await asked.answer({ policy: full(), budget: 1, answer }))
+    asked.free()
+    reading.free()
+    for (const other of all.slice(1)) assert.equal(other, all[0])
+  }))
+}
+
+test('a reading answers as one pass does, under every method, where layers slide', () => withModel('gemma2', async model => {
+  const ids = someIds(220), reading = await model.read({ ids: ids.slice(0, 150) }), asked = await reading.ask(ids)
+  for (const row of working) {
+    const results: unknown[] = []
+    for (const from of ['reading', 'prefill']) {
+      const options = { policy: policyOf(row), budget: row.budget, answer }
+      const sequence = from === 'reading' ? await asked.answer(options) : model.sequence(options)
+      if (from === 'prefill') await sequence.prefill(ids)
+      results.push({ kept: await sequence.kept(), tokens: await draw(sequence, answer), logits: [...await sequence.logits()] })
+      sequence.free()
+    }
+    assert.equal(results[0], results[1], row.method)
+  }
+  asked.free()
+  reading.free()
+}))
+
+test('a long answer slides on and holds no more than its window and a step', () => withModel('gemma3', async model => {
+  const sequence = model.sequence({ policy: full(), budget: 1, answer: 16 })
+  await sequence.prefill(someIds(600))
+  const other = model.sequence({ policy: full(), budget: 1, answer: 16 })
+  // Up to a window that lies across row 1024, where a chunk of attention ends.
+  const ids = await draw(sequence, 437)
+  await other.prefill([...someIds(600), ...ids.slice(0, -1)])
+  assert.equal([...await sequence.logits()], [...await other.logits()])
+  const held = (await sequence.kept()).map(layer => layer[0]!.length)
+  model.config.kinds.forEach(({ window }, at) => assert.ok(window ? held[at]! < window + 64 + 256 : held[at] === 1036, `layer ${at}: ${held[at]} rows`))
+}))
+
+test.run()
