@@ -75,9 +75,12 @@ function recordLayer(network: Network, wave: Wave, stream: Stream, index: number
   k.advance({ segments: layer.table, kvHeads })
 }
 
+/** Newest rows that are read whatever estimates say of them, where queries and keys are normalised. */
+const normedRecent = 64
+
 /** The attention of a network as the cache sees it. */
-export const shapeOf = ({ config: { layers, heads, kvHeads, headDim, attentionScale, attentionCap, kinds } }: Network): Shape =>
-  ({ layers, heads, kvHeads, headDim, scale: attentionScale, cap: attentionCap, windows: kinds.map(({ window }) => window) })
+export const shapeOf = ({ config: { layers, heads, kvHeads, headDim, attentionScale, attentionCap, qkNorm, kinds } }: Network): Shape =>
+  ({ layers, heads, kvHeads, headDim, scale: attentionScale, cap: attentionCap, windows: kinds.map(({ window }) => window), recent: qkNorm === 'none' ? 0 : normedRecent })
 
 /** Runs the head over the row `row` of a prompt: its logits are then in wave.logits. */
 export async function logitsOf(network: Network, wave: Wave, stream: Stream, row: number): Promise<void> {

@@ -15,7 +15,7 @@ export function readRope({ header, architecture, rotary, context }: Given): Rope
   const key = (name: string): string => `${architecture}.rope.${name}`
   const base = float(header, key('freq_base'), 10000)
   const plain = { base, divisors: header.tensors.has('rope_freqs.weight') ? 'rope_freqs.weight' : null, magnitude: 1 }
-  const kind = header.metadata.has(key('scaling.type')) ? text(header, key('scaling.type')) : header.tensors.has('rope_factors_long.weight') ? 'longrope' : 'none'
+  const kind = header.metadata.has(key('scaling.type')) ? text(header, key('scaling.type')) : ['long', 'short'].some(length => header.tensors.has(`rope_factors_${length}.weight`)) ? 'longrope' : 'none'
   const original = (): number => integer(header, key('scaling.original_context_length'), context)
   const factor = (): number => positive(key('scaling.factor'), float(header, key('scaling.factor')))
   switch (kind) {

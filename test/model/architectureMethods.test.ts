@@ -81,6 +81,24 @@ for (const name of names) {
   }))
 }
 
+for (const [name, rows] of [['qwen3', 64], ['gemma3', 64], ['olmo2', 64], ['qwen2', 0]] as const)
+  test(`${name}: the newest ${rows} rows are read besides, unless told otherwise`, () => withModel(name, async model => {
+    const read = async (method: string): Promise<number> => {
+      const sequence = model.sequence({ policy: policyOf({ method }), budget: 64, answer: 1 })
+      await sequence.prefill(someIds(400))
+      await draw(sequence, 2)
+      const { rowsReadPerStep } = await sequence.ledger()
+      sequence.free()
+      const windows = model.config.kinds.reduce((sum, { window }) => sum + window, 0)
+      return (rowsReadPerStep * model.config.layers - windows) / model.config.kinds.filter(({ window }) => !window).length
+    }
+    for (const method of ['rocketkv', 'hsa']) {
+      assert.ok(Math.abs(await read(method) - await read(`${method},recent=${rows}`)) < 1e-9, method)
+      assert.ok(Math.abs(await read(`${method},recent=0`) - 32) < 1e-9, method)
+      if (rows) assert.ok(await read(method) > 32 && await read(method) <= 32 + rows, method)
+    }
+  }))
+
 test('a reading answers as one pass does, under every method, where layers slide', () => withModel('gemma2', async model => {
   const ids = someIds(220), reading = await model.read({ ids: ids.slice(0, 150) }), asked = await reading.ask(ids)
   for (const row of working) {
@@ -107,7 +125,7 @@ test('a long answer slides on and holds no more than its window and a step', () 
   await other.prefill([...someIds(600), ...ids.slice(0, -1)])
   assert.equal([...await sequence.logits()], [...await other.logits()])
   const held = (await sequence.kept()).map(layer => layer[0]!.length)
-  model.config.kinds.forEach(({ window }, at) => assert.ok(window ? held[at]! < window + 64 + 256 : held[at] === 1036, `layer ${at}: ${held[at]} rows`))
+  model.config.kinds.forEach(({ window }, at) => assert.ok(window ? held[at]! < window + 256 : held[at] === 1036, `layer ${at}: ${held[at]} rows`))
 }))
 
 test.run()

@@ -49,13 +49,13 @@ function take(k: Kernels, layer: Layer, weights: Tensor, { sets, pageSize, strid
 }
 
 /** Hybrid sparse attention: pages by bounds over a few channels, tokens by the group's mean probability. RocketKV, arXiv:2502.14051, Algorithm 1. */
-export const chosenPages = ({ first = 0, last = 0 } = {}): DecodeSelect => ({
+export const chosenPages = ({ first = 0, last }: { first?: number; last?: number } = {}): DecodeSelect => ({
   name: `pages by channels, then top tokens${first ? `, first ${first}` : ''}${last ? `, last ${last}` : ''}`,
   sums: false,
   record(k, query, layer) {
     const { pageSize, read } = layer.plan
     const { scores, temperature, stride } = scorePages(k, query, layer, pageSize)
-    return take(k, layer, weigh(k, layer, scores, temperature, pageSize, stride), { sets: layer.shape.kvHeads, pageSize, stride, tokens: read, first, last })
+    return take(k, layer, weigh(k, layer, scores, temperature, pageSize, stride), { sets: layer.shape.kvHeads, pageSize, stride, tokens: read, first, last: last ?? layer.shape.recent ?? 0 })
   },
 })
 
