@@ -29,6 +29,8 @@ export interface LoadOptions {
   readonly precision?: Precision
   /** Most bytes of memory, weights included. */
   readonly limit?: number
+  /** Tokens that prompts and answers will have at most: where they fit LongRope's original context, its short divisors serve. */
+  readonly context?: number
   readonly progress?: LoadProgress
   readonly signal?: AbortSignal
   /** The compiled kernels, where the runtime forbids compiling bytes. */
@@ -106,11 +108,12 @@ export async function load(source: string | URL | Blob | ArrayBuffer | Uint8Arra
   const kv = options.kv ?? (precision === 'exact' ? 'f32' : 'i16')
   if (precision !== 'fast' && precision !== 'exact') throw fault('usage', `precision must be fast or exact, got ${precision}`)
   if (kv !== 'f32' && kv !== 'i16') throw fault('usage', `kv must be f32 or i16, got ${kv}`)
+  if (options.context !== undefined && !(Number.isInteger(options.context) && options.context >= 1)) throw fault('usage', `context must be a whole number of tokens from 1 on, got ${options.context}`)
   if (precision === 'exact' && kv !== 'f32') throw fault('usage', `kv must be f32 where precision is exact, got ${kv}`)
   const file = await openSource(source, signal)
   try {
     const header = await readHeader(file, signal)
-    const config = readConfig(header)
+    const config = readConfig(header, options.context)
     const bytes = weightBytes(findTensors(header, config))
     if (bytes > limit) throw fault('memory', `memory must stay within ${(limit / 1e6).toFixed(0)} MB, got ${(bytes / 1e6).toFixed(0)} MB of weights`)
     const words = tokenizer(header.metadata)

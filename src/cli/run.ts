@@ -128,7 +128,7 @@ export const run: Command = {
     stopMatcher(options.stop ?? [])
     if (keptFile !== undefined) await writable(keptFile)
     const prompt = await promptOf(input)
-    const { model, loadMs } = await loadModel(input, engine)
+    const { model, loadMs } = await loadModel(input, { ...engine, ...options.context === undefined ? {} : { context: options.context } })
     const budget = options.budget ?? defaultBudget
     const bar = progressBar('reading', 'tokens', !input.on('quiet'))
     const story = model.generate(prompt, { ...options, progress: (done, total) => bar.update(done, total) })

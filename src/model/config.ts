@@ -89,8 +89,8 @@ const architectures: Readonly<Record<string, Row>> = {
 
 export const supportedArchitectures = (): string[] => Object.keys(architectures)
 
-/** The configuration, or a GgufError in one sentence that says what cannot be run and what can. */
-export function readConfig(header: Header): Config {
+/** The configuration, or a GgufError in one sentence that says what cannot be run and what can. expected: tokens it will be given, all it was trained on unless told. */
+export function readConfig(header: Header, expected?: number): Config {
   const architecture = text(header, 'general.architecture')
   const row = architectures[architecture]
   if (!row) throw new GgufError(`architecture must be one of ${supportedArchitectures().join(', ')}, got ${architecture}`)
@@ -125,14 +125,14 @@ export function readConfig(header: Header): Config {
     logitScale: 1 / scale('logit_scale', 1),
     attentionCap: float(header, key('attn_logit_softcapping'), caps?.attention ?? 0),
     logitCap: float(header, key('final_logit_softcapping'), caps?.logits ?? 0),
-    ...readLayers(header, architecture, row, { layers, rotary, context }),
+    ...readLayers(header, architecture, row, { layers, rotary, context, expected: expected ?? context }),
   }
 }
 
 /** The rotations of a network, and what its layers differ in. */
-function readLayers(header: Header, architecture: string, { sliding, still }: Row, { layers, rotary, context }: Pick<Config, 'layers' | 'rotary' | 'context'>): Pick<Config, 'ropes' | 'kinds'> {
+function readLayers(header: Header, architecture: string, { sliding, still }: Row, { layers, rotary, context, expected }: Pick<Config, 'layers' | 'rotary' | 'context'> & { readonly expected: number }): Pick<Config, 'ropes' | 'kinds'> {
   const key = (name: string): string => `${architecture}.${name}`
-  const rope = readRope({ header, architecture, rotary, context })
+  const rope = readRope({ header, architecture, rotary, context, expected })
   const window = sliding ? integer(header, key('attention.sliding_window'), sliding.otherwise ?? 0) : 0
   if (window < 0) throw new GgufError(`${key('attention.sliding_window')} must not be negative, got ${window}`)
   const slides = window ? pattern(header, key('attention.sliding_window_pattern'), sliding!.period, layers) : []

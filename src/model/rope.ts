@@ -8,10 +8,17 @@ export interface Rope {
   readonly magnitude: number
 }
 
-interface Given { readonly header: Header; readonly architecture: string; readonly rotary: number; readonly context: number }
+interface Given {
+  readonly header: Header
+  readonly architecture: string
+  readonly rotary: number
+  /** Tokens the model was trained on, and those it will be given. */
+  readonly context: number
+  readonly expected: number
+}
 
 /** The rotation that a file's metadata asks for. Divisors come from sums, products and quotients alone, so every engine has the same. */
-export function readRope({ header, architecture, rotary, context }: Given): Rope {
+export function readRope({ header, architecture, rotary, context, expected }: Given): Rope {
   const key = (name: string): string => `${architecture}.rope.${name}`
   const base = float(header, key('freq_base'), 10000)
   const plain = { base, divisors: header.tensors.has('rope_freqs.weight') ? 'rope_freqs.weight' : null, magnitude: 1 }
@@ -26,9 +33,9 @@ export function readRope({ header, architecture, rotary, context }: Given): Rope
         float(header, key('scaling.yarn_beta_fast'), 32), float(header, key('scaling.yarn_beta_slow'), 1)),
       magnitude: (0.1 * Math.log(factor()) + 1) * float(header, key('scaling.attn_factor'), 1),
     }
-    // Trained for more than the original context: the long divisors; a file for no more than that has the short ones.
+    // One choice for all that is read with these weights: rows that were turned one way cannot meet queries turned the other.
     case 'longrope': return {
-      ...plain, divisors: `rope_factors_${context > original() ? 'long' : 'short'}.weight`,
+      ...plain, divisors: `rope_factors_${expected > original() ? 'long' : 'short'}.weight`,
       magnitude: float(header, key('scaling.attn_factor'), 1),
     }
     default: throw new GgufError(`${key('scaling.type')} must be none, linear, yarn or longrope, got ${kind}`)

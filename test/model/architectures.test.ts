@@ -19,12 +19,14 @@ interface Family {
   readonly gaps: number[]
   readonly after: number[]
   readonly llamaCpp: number[]
+  /** LongRope: logits after the first 60 tokens alone, which fit the original context. */
+  readonly short?: number[]
 }
 
 const folder = fileURLToPath(new URL('../goldens/families/', import.meta.url))
 const names = readdirSync(folder).filter(name => name.endsWith('.gguf')).map(name => name.replace('.gguf', ''))
 
-/** exact: what the issue of float32 in another order leaves. fast: cache rows and queries of 13 bits. */
+/** exact: sums of float32 in another order, far below it. fast: cache rows and queries of 13 bits. */
 const tolerance = { exact: 1e-3, fast: 2e-2 }
 
 /** llama.cpp leaves out what these files ask for: phi3's sliding window. */
@@ -55,5 +57,19 @@ for (const name of names)
         model.free()
       }
     })
+
+test('phi3: a prompt within the original context has the short divisors, where the context is told', async () => {
+  const { ids, logits, short } = golden<Family>('families/phi3.json')
+  const after = async (context?: number): Promise<Float32Array> => {
+    const model = await load(`${folder}phi3.gguf`, { precision: 'exact', ...context === undefined ? {} : { context } })
+    const sequence = model.sequence({ policy: full(), budget: 1, answer: 1 })
+    await sequence.prefill(ids.slice(0, context === undefined ? 25 : 60))
+    const all = await sequence.logits()
+    model.free()
+    return all
+  }
+  near(await after(64), short!, tolerance.exact, 'short')
+  near(await after(), logits[24]!, tolerance.exact, 'long')
+})
 
 test.run()
