@@ -5,6 +5,7 @@ import { inspect } from '../load.ts'
 import { methods, parseMethod } from '../methods/index.ts'
 import { readConfig } from '../model/config.ts'
 import { defaultBudget } from '../model/generate.ts'
+import { shapeFor } from '../model/prefill.ts'
 import { findTensors, weightBytes } from '../model/weights.ts'
 import { modelSource } from './files.ts'
 import { kvFlag, kvOf, methodFlags, modelFlag, outputFlags, usageError, type Command } from './options.ts'
@@ -62,8 +63,7 @@ export const plan: Command = {
     const policies = (asked === undefined ? Object.keys(methods) : [asked]).map(parseMethod)
     const { header, name } = await inspect(modelSource(input.text('model')), input.signal)
     const config = readConfig(header)
-    const { layers, heads, kvHeads, headDim } = config
-    const shape = { layers, heads, kvHeads, headDim, scale: 1 / Math.sqrt(headDim) }
+    const shape = shapeFor(config)
     const weights = weightBytes(findTensors(header, config))
     const rows = policies.map(policy => rowOf(policy, { kv, shape, tokens, answer, budget }, asked === undefined))
     const fits = tokens + answer <= config.context

@@ -1,6 +1,7 @@
 import { rowTypes } from '../kernels/index.ts'
 import type { LayerCache } from '../cache/layer.ts'
 import type { Shape } from '../cache/policy.ts'
+import type { Config } from './config.ts'
 import { begin, block, createStream, createWave, freeStream, freeWave, head, type Network, type Precision, type Stream, type Wave } from './llama.ts'
 
 /** Tokens that go through a layer together. Wider batches gain nothing and their activations leave the cache. */
@@ -78,9 +79,11 @@ function recordLayer(network: Network, wave: Wave, stream: Stream, index: number
 /** Newest rows that are read whatever estimates say of them, where queries and keys are normalised. */
 const normedRecent = 64
 
-/** The attention of a network as the cache sees it. */
-export const shapeOf = ({ config: { layers, heads, kvHeads, headDim, attentionScale, attentionCap, qkNorm, kinds } }: Network): Shape =>
+/** The attention of a network as the cache sees it, from its configuration alone. */
+export const shapeFor = ({ layers, heads, kvHeads, headDim, attentionScale, attentionCap, qkNorm, kinds }: Config): Shape =>
   ({ layers, heads, kvHeads, headDim, scale: attentionScale, cap: attentionCap, windows: kinds.map(({ window }) => window), recent: qkNorm === 'none' ? 0 : normedRecent })
+
+export const shapeOf = ({ config }: Network): Shape => shapeFor(config)
 
 /** Runs the head over the row `row` of a prompt: its logits are then in wave.logits. */
 export async function logitsOf(network: Network, wave: Wave, stream: Stream, row: number): Promise<void> {
