@@ -21,14 +21,14 @@ export const WIDE: usize = 512
 /** c + the products of four pairs of i16. */
 // @ts-ignore: decorator
 @inline
-function dot(c: v128, w: v128, q: v128): v128 {
+export function dot(c: v128, w: v128, q: v128): v128 {
   return i32x4.add(c, i32x4.dot_i16x8_s(w, q))
 }
 
 /** sum + what one record adds to four rows. block: the activations' block record; d, and m 32 bytes behind it. */
 // @ts-ignore: decorator
 @inline
-function add(sum: v128, integers: v128, constants: usize, block: usize, minima: bool): v128 {
+export function add(sum: v128, integers: v128, constants: usize, block: usize, minima: bool): v128 {
   const product = f32x4.mul(f32x4.mul(f32x4.convert_i32x4_s(integers), v128.load(constants)), v128.load32_splat(block))
   if (minima) return f32x4.add(sum, f32x4.add(product, f32x4.mul(v128.load(constants, 32), v128.load32_splat(block, 4))))
   return f32x4.add(sum, product)
@@ -171,7 +171,7 @@ export function interleave(quad: usize, x0: usize, stride: usize, pairs: i32): v
 /** Adds one record's integers of 8 rows to sums [8]. */
 // @ts-ignore: decorator
 @inline
-function keep(sums: usize, low: v128, high: v128, constants: usize, block: usize, minima: bool): void {
+export function keep(sums: usize, low: v128, high: v128, constants: usize, block: usize, minima: bool): void {
   v128.store(sums, add(v128.load(sums), low, constants, block, minima))
   v128.store(sums, add(v128.load(sums, 16), high, constants + 16, block, minima), 16)
 }

@@ -2,6 +2,8 @@ import { firstRow, setCost, tokens } from './registers'
 import { F32, Q8_0, groupBytes, recordBytes } from './packed'
 import { columnBytes, expand, floatFour, floatOne } from './floatProduct'
 import { AHEAD, integerFour, integerOne, interleave, widen } from './integerProduct'
+import { nibbleFour, nibbles } from './nibbleFour'
+import { relaxedProducts } from './relaxedProduct'
 
 /** Rows of one block of work: 8 groups. */
 const ROWS: i32 = 64
@@ -13,11 +15,17 @@ const SUMS: usize = 256
 const WIDE_COLUMNS: i32 = 1024
 const FLOAT_COLUMNS: i32 = 512
 const TILE: usize = 16384
+/** Tokens from which widening nibbles pays, weights coming from memory. */
+const WIDENED: i32 = 12
 
 /** sums [count][ROWS] += codes [count, columns] × `groups` groups of packed, of a matrix up to `end`. tile: 16 KiB, and behind it 2 KiB a token for quads. */
 function integerProducts(sums: usize, tile: usize, packed: usize, groups: i32, columns: i32, layout: i32, codes: usize, blocks: usize, count: i32, end: usize): void {
+  if (ASC_FEATURE_RELAXED_SIMD) {
+    if (nibbles(layout)) return relaxedProducts(sums, SUMS, tile, packed, groups, columns, layout, codes, blocks, count, end)
+  }
   const codeStride = <usize>columns << 1, blockStride = <usize>(columns >> 5) << 4
   const whole = count & ~3
+  const few = nibbles(layout) && count < WIDENED
   const chunk = whole ? WIDE_COLUMNS : columns
   for (let c = 0; c < columns; c += chunk) {
     const records = min(chunk, columns - c) >> 5, quadBytes = <usize>records << 8
@@ -28,13 +36,14 @@ function integerProducts(sums: usize, tile: usize, packed: usize, groups: i32, c
     let sum = sums
     for (let g = 0; g < groups; g++, group += groupBytes(layout, columns), sum += 32) {
       let s = sum, block = blocks + (<usize>(c >> 5) << 4), quad = quads
-      if (whole) widen(tile, group, records, layout)
-      let t = 0
-      for (; t < whole; t += 4, s += 4 * SUMS, quad += quadBytes, block += 4 * blockStride)
-        integerFour(s, SUMS, tile, group, quad, block, blockStride, records, layout)
-      let code = codes + <usize>t * codeStride + (<usize>c << 1)
       // Nothing is read behind the matrix.
       const ahead = min(AHEAD, end - group - <usize>records * recordBytes(layout))
+      if (whole && !few) widen(tile, group, records, layout)
+      let t = 0
+      for (; t < whole; t += 4, s += 4 * SUMS, quad += quadBytes, block += 4 * blockStride)
+        if (few) nibbleFour(s, SUMS, group, quad, block, blockStride, records, layout, ahead)
+        else integerFour(s, SUMS, tile, group, quad, block, blockStride, records, layout)
+      let code = codes + <usize>t * codeStride + (<usize>c << 1)
       for (; t < count; t++, s += SUMS, code += codeStride, block += blockStride)
         integerOne(s, group, code, block, records, layout, ahead)
     }

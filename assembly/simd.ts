@@ -5,6 +5,19 @@ export function mulAdd(a: v128, b: v128, c: v128): v128 {
   return f32x4.add(f32x4.mul(a, b), c)
 }
 
+/**
+ * c + four products a lane of signed bytes a and 7-bit ones b: the same integers in both builds. Only integer instructions may
+ * branch so, or builds would differ in bits.
+ */
+// @ts-ignore: decorator
+@inline
+export function dotBytes(c: v128, a: v128, b: v128): v128 {
+  if (ASC_FEATURE_RELAXED_SIMD) return i32x4.relaxed_dot_i8x16_i7x16_add_s(a, b, c)
+  const low = i16x8.extmul_low_i8x16_s(a, b), high = i16x8.extmul_high_i8x16_s(a, b)
+  const first = i32x4.extadd_pairwise_i16x8_s(low), second = i32x4.extadd_pairwise_i16x8_s(high)
+  return i32x4.add(c, i32x4.add(v128.shuffle<i32>(first, second, 0, 2, 4, 6), v128.shuffle<i32>(first, second, 1, 3, 5, 7)))
+}
+
 /** The f32 (or any 32 bits) at p in all lanes. */
 // @ts-ignore: decorator
 @inline

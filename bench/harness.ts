@@ -13,6 +13,14 @@ export interface Options {
   readonly json: string
   /** Measured in this run, before the first bench. */
   readonly ceilings: Ceilings
+  /** Tokens before decoding; empty: each bench's own. */
+  readonly contexts: readonly number[]
+  /** Rounds of the bench `peers`. */
+  readonly rounds: number
+  /** Engines that the bench `peers` leaves out: `wllama`, or `wllama@7616` at one context. */
+  readonly skip: readonly string[]
+  /** What is printed, as markdown, is kept for a file of results. */
+  readonly notes: string[]
 }
 
 /** Milliseconds of repeated runs. */
@@ -23,6 +31,9 @@ export type Work =
   | { readonly unit: 'GB/s'; /** Bytes read and written, in all. */ readonly amount: number }
   | { readonly unit: 'GMAC/s'; readonly amount: number; /** Multiplied as f32 or as i16. */ readonly type: 'f32' | 'i16' }
   | { readonly unit: 'tokens/s'; readonly amount: number }
+
+/** What a kernel must do at least, known by shape: bytes it reads and writes once each, multiply-adds by the type of their factors. */
+export interface Load { readonly read: number; readonly written: number; readonly i16: number; readonly f32: number }
 
 export type Shape = Readonly<Record<string, string | number>>
 export type Extra = Readonly<Record<string, string | number | boolean>>
@@ -77,13 +88,49 @@ export function report(options: Options, name: string, shape: Shape, times: Time
   const rate = work ? work.unit === 'tokens/s' ? perMs * 1e3 : perMs / 1e6 : 0
   const part = work && share(work, rate, options.ceilings)
   line(options, {
-    name, ...shape, ms: { min: rounded(times.min), median: rounded(times.median), spread: rounded(times.spread), runs: times.runs },
+    name, ...shape, ms: rounds(times),
     ...work ? { rate: rounded(rate), unit: work.unit } : {}, ...part ? { percent: rounded(part.percent), of: part.of } : {}, ...extra,
   })
-  if (options.json === '-') return
-  const pairs = (o: Shape | Extra): string => Object.entries(o).map(([key, value]) => `${key} ${value}`).join(' · ')
   const speed = work ? `  ${digits(rate)} ${work.unit}${part ? ` (${part.percent.toFixed(0)} % of ${part.of})` : ''}` : ''
-  console.log(`${name.padEnd(27)} ${pairs(shape).padEnd(50)} ${digits(times.min)} · ${digits(times.median)} ms · ×${times.spread.toFixed(2)}${speed}${Object.keys(extra).length ? '  ' + pairs(extra) : ''}`)
+  show(options, name, shape, times, speed, extra)
+}
+
+const rounds = ({ min, median, spread, runs }: Times) => ({ min: rounded(min), median: rounded(median), spread: rounded(spread), runs })
+
+function show(options: Options, name: string, shape: Shape, times: Times, speed: string, extra: Extra): void {
+  const pairs = (o: Shape | Extra): string => Object.entries(o).map(([key, value]) => `${key} ${value}`).join(' · ')
+  say(options, `${name.padEnd(27)} ${pairs(shape).padEnd(50)} ${digits(times.min)} · ${digits(times.median)} ms · ×${times.spread.toFixed(2)}${speed}${Object.keys(extra).length ? '  ' + pairs(extra) : ''}`)
+}
+
+/**
+ * Prints one kernel against its roof: how long this run's ceilings of memory, of i16 and of f32 multiply-adds alone would take for the
+ * load; the longest binds, and its share of the median is what the kernel reaches.
+ */
+export function roof(options: Options, name: string, shape: Shape, times: Times, load: Load, extra: Extra = {}): void {
+  const { ceilings } = options
+  const alone = {
+    memory: (load.read / ceilings.read + load.written / ceilings.copy) / 1e6,
+    i16: load.i16 / ceilings.i16 / 1e6,
+    f32: load.f32 / ceilings.f32 / 1e6,
+  }
+  const [binds, least] = (Object.entries(alone) as [keyof typeof alone, number][]).reduce((a, b) => b[1] > a[1] ? b : a)
+  const rates = {
+    'GB/s': rounded((load.read + load.written) / times.median / 1e6),
+    ...load.i16 ? { 'i16 GMAC/s': rounded(load.i16 / times.median / 1e6) } : {}, ...load.f32 ? { 'f32 GMAC/s': rounded(load.f32 / times.median / 1e6) } : {},
+  }
+  const percent = 100 * least / times.median
+  line(options, { name, ...shape, ms: rounds(times), ...rates, binds, percent: rounded(percent), ...extra })
+  const speed = '  ' + Object.entries(rates).map(([unit, rate]) => `${digits(rate)} ${unit}`).join(' · ') + `  ${binds} binds: ${percent.toFixed(0)} % reached`
+  show(options, name, shape, times, speed, extra)
+}
+
+/** A table in markdown, columns as wide as their cells. */
+export function table(options: Options, head: readonly string[], rows: readonly (readonly (string | number)[])[]): void {
+  const cells = [head, ...rows].map(row => row.map(cell => typeof cell === 'number' ? digits(cell) : cell))
+  const widths = head.map((_, i) => Math.max(...cells.map(row => row[i]!.length)))
+  const printed = cells.map(row => `| ${row.map((cell, i) => cell.padEnd(widths[i]!)).join(' | ')} |`)
+  printed.splice(1, 0, `|${widths.map(width => '-'.repeat(width + 2)).join('|')}|`)
+  say(options, printed.join('\n'))
 }
 
 /** One JSON object to where results go. */
@@ -92,8 +139,9 @@ export function line({ json }: Pick<Options, 'json'>, object: object): void {
   else if (json) appendFileSync(json, JSON.stringify(object) + '\n')
 }
 
-/** A remark for a reader; not a result. */
-export function say({ json }: Pick<Options, 'json'>, text: string): void {
+/** What a reader sees. */
+export function say({ json, notes }: Pick<Options, 'json' | 'notes'>, text: string): void {
+  notes.push(text)
   if (json !== '-') console.log(text)
 }
 

@@ -1,41 +1,70 @@
-// Benches: npm run bench -- [NAME …] [--quick] [--only WORD] [--json FILE]
+// Benches: npm run bench -- [NAME …] [options]; bench/README.md describes them.
 import { parseArgs } from 'node:util'
 import { wasm } from '../src/wasm/index.ts'
 import { measureCeilings } from './ceilings.ts'
 import { header, line, say, type Options } from './harness.ts'
+import { writeResults } from './results.ts'
 
 interface Bench { readonly about: string; readonly run: () => Promise<{ bench(options: Options): Promise<void> }> }
 
-/** In this order, all of them where none is named. */
+/** In this order; `all` is every one of them. */
 const benches: Readonly<Record<string, Bench>> = {
-  matmul: { about: 'products of every weight type', run: () => import('./kernels/matmul.ts') },
-  attend: { about: 'attention by shape', run: () => import('./kernels/attend.ts') },
-  select: { about: 'choosing rows and cutting prompts', run: () => import('./kernels/select.ts') },
-  model: { about: 'loading, prefill and decode of a model, method by method', run: () => import('./model.ts') },
+  kernels: { about: 'hot kernels against their roofs, then products, attention and selection by shape', run: () => import('./kernels/index.ts') },
+  model: { about: 'loading, first token, prefill and decode up to 128k, sampling', run: () => import('./model.ts') },
+  methods: { about: 'every method from the same cache: decode against full, bytes held, rows read', run: () => import('./methods.ts') },
   profile: { about: 'where the time of a decode step and of a prefill goes', run: () => import('./profile.ts') },
+  peers: { about: 'wllama in Chromium and llama.cpp native beside us, in one run (installs them at first)', run: () => import('./peers/index.ts') },
 }
 
+const help = `npm run bench -- model --quick
+
+${Object.entries(benches).map(([name, { about }]) => `  ${name.padEnd(9)} ${about}`).join('\n')}
+  ${'all'.padEnd(9)} every one of them
+
+  --quick           fewer lengths, methods and rounds: a look, not a measurement
+  --only WORD       rows whose name contains WORD
+  --json FILE       one JSON line a result into FILE; without FILE, or with -, to the terminal in place of the tables
+  --results FILE    what is printed into FILE as markdown, a section a bench
+  --contexts N,N…   tokens before decoding, in place of each bench's own
+  --rounds N        rounds of peers, 3 by default; of wllama beyond 1024 tokens always 1
+  --skip NAME,…     engines that peers leaves out: wllama, native, node, chromium; wllama@7616 at one context`
+
+/** A refusal: one sentence, exit code 2. */
+function refuse(sentence: string): never {
+  console.error(`${sentence}\n\n${help}`)
+  process.exit(2)
+}
+
+/** --json alone means the terminal. */
+const given = process.argv.slice(2).flatMap((word, i, all) => word === '--json' && (all[i + 1] === undefined || all[i + 1]!.startsWith('--')) ? [word, '-'] : [word])
+const text = { type: 'string', default: '' } as const, flag = { type: 'boolean', default: false } as const
 const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: { quick: { type: 'boolean', default: false }, only: { type: 'string', default: '' }, json: { type: 'string', default: '' }, help: { type: 'boolean', default: false } },
+  args: given, allowPositionals: true,
+  options: { quick: flag, only: text, json: text, results: text, contexts: text, rounds: { type: 'string', default: '3' }, skip: text, help: flag },
 })
-const strange = positionals.find(name => !(name in benches))
-if (values.help || strange !== undefined) {
-  if (strange !== undefined) console.error(`bench must be one of ${Object.keys(benches).join(', ')}, got ${strange}`)
-  console.log(`npm run bench -- model --quick\n\n${Object.entries(benches).map(([name, { about }]) => `  ${name.padEnd(9)} ${about}`).join('\n')}\n
-  --quick      fewer lengths, methods and rounds
-  --only WORD  rows whose name contains WORD
-  --json FILE  one JSON line a result into FILE; - for the terminal`)
-  process.exit(strange === undefined ? 0 : 2)
+const strange = positionals.find(name => !(name in benches) && name !== 'all')
+if (values.help) {
+  console.log(help)
+  process.exit(0)
 }
+if (strange !== undefined) refuse(`bench must be one of ${Object.keys(benches).join(', ')} or all, got ${strange}`)
 
-const options: Options = { quick: values.quick, only: values.only, json: values.json, ceilings: await measureCeilings() }
+const words = (list: string): string[] => list.split(',').filter(word => word !== '')
+const whole = (name: string, word: string): number => /^[1-9]\d{0,6}$/.test(word) ? Number(word) : refuse(`${name} must be a whole number from 1 on, got ${word}`)
+const contexts = words(values.contexts).map(word => whole('contexts', word)), rounds = whole('rounds', values.rounds)
+const names = positionals.length && !positionals.includes('all') ? positionals : Object.keys(benches)
+
+const notes: string[] = []
+const options: Options = { quick: values.quick, only: values.only, json: values.json, contexts, rounds, skip: words(values.skip), notes, ceilings: await measureCeilings() }
 header(options, (await wasm()).build)
-for (const name of positionals.length ? positionals : Object.keys(benches)) {
+const about = notes.splice(0)
+for (const name of names) {
   const start = performance.now()
   say(options, `\n${name}`)
   await (await benches[name]!.run()).bench(options)
   const seconds = (performance.now() - start) / 1e3
   line(options, { name: 'took', bench: name, seconds: Math.round(seconds) })
   say(options, `# ${name} took ${seconds.toFixed(0)} s`)
+  const [, ...printed] = notes.splice(0)
+  if (values.results) writeResults(values.results, name, [...about, ...printed])
 }

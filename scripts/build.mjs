@@ -7,7 +7,8 @@ import { fileURLToPath } from 'node:url'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const at = (...parts) => join(root, ...parts)
-const targets = ['simd', 'simd-threads']
+/** Targets of asconfig.json and what they are built from. */
+const targets = { simd: 'index', 'simd-threads': 'index', relaxed: 'index', 'relaxed-threads': 'index', probe: 'probe' }
 
 const files = folder => readdirSync(folder, { recursive: true, withFileTypes: true })
   .filter(entry => entry.isFile()).map(entry => join(entry.parentPath ?? entry.path, entry.name))
@@ -22,10 +23,10 @@ function run(name, script, ...args) {
 const assembly = [...files(at('assembly')), at('asconfig.json'), at('package-lock.json')]
 mkdirSync(at('build'), { recursive: true })
 mkdirSync(at('src', 'wasm', 'builds'), { recursive: true })
-for (const target of targets) {
+for (const [target, entry] of Object.entries(targets)) {
   const wasm = at('build', `${target}.wasm`)
   const module = at('src', 'wasm', 'builds', `${target}.ts`)
-  if (!current(wasm, assembly)) run('asc', at('node_modules', 'assemblyscript', 'bin', 'asc.js'), '--target', target)
+  if (!current(wasm, assembly)) run('asc', at('node_modules', 'assemblyscript', 'bin', 'asc.js'), `assembly/${entry}.ts`, '--target', target)
   if (!current(module, [wasm]))
     writeFileSync(module, `/** build/${target}.wasm in base64. */\nexport const bytes: string =\n  '${readFileSync(wasm).toString('base64')}'\n`)
 }

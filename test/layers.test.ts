@@ -75,6 +75,12 @@ test('Node only in the command line, and where a path is opened or a thread star
   for (const { from, dynamic } of node) assert.ok(dynamic, `${from} must import Node where it needs it, so that it loads where there is none`)
 })
 
+test('a wasm build is loaded only when it is the one that runs', () => {
+  const loads = all.filter(({ to }) => to.startsWith('src/wasm/builds/'))
+  assert.equal(loads.map(({ to }) => to.replace('src/wasm/builds/', '')).sort(), ['probe.ts', 'relaxed-threads.ts', 'relaxed.ts', 'simd-threads.ts', 'simd.ts'])
+  for (const { from, to, dynamic } of loads) assert.ok(dynamic, `${from} must import ${to} where it is wanted`)
+})
+
 test('core sub-paths reach no tokenizer, model or command line', () => {
   const { exports } = JSON.parse(source('package.json')) as { exports: Record<string, { default: string }> }
   for (const name of core) {

@@ -6,6 +6,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { methods } from '../src/methods/index.ts'
+import { builds } from '../src/wasm/index.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const read = (path: string): string => readFileSync(join(root, path), 'utf8')
@@ -33,8 +34,8 @@ const devDependencies: Readonly<Record<string, string>> = {
   uvu: 'runs tests',
 }
 
-/** Bytes. The simd build; compressed what a user downloads (the embedded model is 1.2 MB of it), and unpacked. */
-const most = { wasm: 80_000, packed: 1_900_000, unpacked: 3_600_000 }
+/** Bytes. Each wasm build and the module that probes for the relaxed one; compressed what a user downloads (the embedded model is 1.2 MB of it), and unpacked. */
+const most = { wasm: 80_000, probe: 200, packed: 1_900_000, unpacked: 3_600_000 }
 
 test('dependencies are the allowed ones, at exact versions', () => {
   assert.equal(Object.keys(manifest.dependencies), Object.keys(dependencies))
@@ -98,8 +99,10 @@ test('by its own name, as a user imports it', () => {
 })
 
 test('sizes', () => {
-  const wasm = statSync(join(root, 'build', 'simd.wasm')).size
-  assert.ok(wasm <= most.wasm, `simd.wasm must have at most ${most.wasm} bytes, got ${wasm}`)
+  for (const [name, bytes] of [...builds.flatMap(build => [[build, most.wasm], [`${build}-threads`, most.wasm]] as const), ['probe', most.probe] as const]) {
+    const wasm = statSync(join(root, 'build', `${name}.wasm`)).size
+    assert.ok(wasm <= bytes, `${name}.wasm must have at most ${bytes} bytes, got ${wasm}`)
+  }
   const { stdout } = spawnSync('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], { cwd: root, encoding: 'utf8', shell: process.platform === 'win32' })
   // A list in older versions of npm, an object by name in newer ones.
   const [packed] = Object.values(JSON.parse(stdout)) as [{ size: number; unpackedSize: number; files: { path: string }[] }]

@@ -18,7 +18,7 @@ const shapes: Shape[] = [
 ]
 
 /** Rows [rows + tokens] of one layer; every KV head holds the same numbers. */
-async function cache(k: Kernels, { type, kvHeads, headDim, rows, tokens }: Shape): Promise<Tensor> {
+export async function cache(k: Kernels, { type, kvHeads, headDim, rows, tokens }: Pick<Shape, 'type' | 'kvHeads' | 'headDim' | 'rows' | 'tokens'>): Promise<Tensor> {
   const capacity = Math.ceil((rows + tokens) / 64) * 64
   const segments = k.tensor([kvHeads, segmentWords], 'u32')
   k.upload(segments, Array.from({ length: kvHeads }, () => [0, 0, 0, 0, k.tensor([rowBytes(type, headDim) * capacity], 'u8').address, capacity, 0, 0]).flat())

@@ -2,24 +2,15 @@ import { fault } from '../cache/fault.ts'
 import { load, type LoadOptions, type Model } from '../load.ts'
 import { parseMethod } from '../methods/index.ts'
 import type { Policy } from '../cache/policy.ts'
-import { builds, type Build } from '../wasm/index.ts'
+import { builds } from '../wasm/index.ts'
 import { modelSource } from './files.ts'
 import { progressBar, say } from './output.ts'
 import { kvOf, usageError, type Input } from './options.ts'
 
-/** Builds that have a name and come later: asking for one is no typing mistake. */
-const laterBuilds = ['relaxed'] as const
-
-function buildOf(input: Input): Build | undefined {
-  const build = input.word('build', [...builds, ...laterBuilds])
-  if (build === 'relaxed') throw fault('backend', `--build must be ${builds.join(' or ')} in this version, got ${build}`)
-  return build
-}
-
 /** The engine's flags, checked before any file is opened. */
 export function engineOf(input: Input): LoadOptions {
   const backend = input.word('backend', ['auto', 'wasm', 'webgpu', 'reference'] as const)
-  const build = buildOf(input), kv = kvOf(input)
+  const build = input.word('build', builds), kv = kvOf(input)
   const precision = input.word('precision', ['fast', 'exact'] as const)
   const threads = input.whole('threads', 1)
   if (backend === 'webgpu') throw fault('backend', '--backend must be auto, wasm or reference in this version, got webgpu')

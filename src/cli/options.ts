@@ -52,7 +52,7 @@ export const engineFlags: Flags = {
   ...modelFlag, ...kvFlag,
   precision: { type: 'string', value: 'fast|exact', help: 'exact: all in f32, to compare with references (default fast)' },
   backend: { type: 'string', value: 'auto|wasm|reference', help: 'where it runs (default auto)' },
-  build: { type: 'string', value: 'simd', help: 'force a wasm build' },
+  build: { type: 'string', value: 'simd|relaxed', help: 'force a wasm build (default: the best that works here)' },
   threads: { type: 'string', value: 'N', help: 'threads that work together (default 1)' },
 }
 

@@ -1,20 +1,19 @@
 import { instantiate } from '@assemblyscript/loader'
 import { createKernels, type Kernels } from '../kernels/kernels.ts'
 import { registersOf, type Machine } from '../kernels/machine.ts'
+import { builds, choose, compile, refuseRelaxed, wrongSum, type Build, type Dots } from './choose.ts'
 import { canShare, startThreads } from './workers.ts'
 
-/** The wasm builds there are. */
-export type Build = 'simd'
-export const builds: readonly Build[] = ['simd']
+export { builds, choose, type Build } from './choose.ts'
 
 export interface WasmOptions {
-  /** Force a build; by default the best that works here. */
+  /** Force a build; by default the best that works here. Of a given `module` it must be the build, which `Kernels.build` tells. */
   readonly build?: Build
   /** Most bytes of memory, weights included; at most 4 GiB − 64 KiB. */
   readonly limit?: number
   /** Threads that work together, this one included; where memory cannot be shared, or `module` is given, it is one all the same. */
   readonly threads?: number
-  /** The compiled kernels, where the runtime forbids compiling bytes (edge workers). */
+  /** The compiled kernels, simd or relaxed, where the runtime forbids compiling bytes (edge workers). */
   readonly module?: WebAssembly.Module
 }
 
@@ -23,15 +22,12 @@ const mostPages = 65535 // the last page stays out, so that every end fits 32 bi
 
 interface Exports {
   readonly heapBase: WebAssembly.Global
+  /** 1 in the relaxed build. */
+  readonly relaxed: WebAssembly.Global
+  readonly dots: Dots
   run(registers: number, threads: number, budget: number): number
   end(registers: number): void
   readonly [operation: string]: unknown
-}
-
-async function load(shared: boolean): Promise<WebAssembly.Module> {
-  const { bytes } = shared ? await import('./builds/simd-threads.ts') : await import('./builds/simd.ts')
-  const text = atob(bytes)
-  return WebAssembly.compile(Uint8Array.from(text, c => c.charCodeAt(0)))
 }
 
 function reserve(shared: boolean, limit = mostPages * pageBytes): WebAssembly.Memory {
@@ -42,18 +38,28 @@ function reserve(shared: boolean, limit = mostPages * pageBytes): WebAssembly.Me
   }
 }
 
+/** Refuses a given module that is not the build that was asked for, or whose dots are wrong here. */
+function checkGiven({ dots, heapBase }: Exports, memory: WebAssembly.Memory, build: Build, forced?: Build): void {
+  if (forced !== undefined && forced !== build) throw Object.assign(new RangeError(`build must be ${build} as the given module is, got ${forced}`), { code: 'usage' })
+  const wrong = build === 'relaxed' ? wrongSum(dots, memory, heapBase.value as number) : undefined
+  if (wrong !== undefined) throw refuseRelaxed(wrong)
+}
+
 /** Kernels in WebAssembly SIMD. Throws with code `backend` where they cannot start. */
-export async function wasm({ build = 'simd', limit, threads: wanted = 1, module: given }: WasmOptions = {}): Promise<Kernels> {
-  if (!builds.includes(build)) throw Object.assign(new RangeError(`build must be one of ${builds.join(', ')}, got ${build}`), { code: 'usage' })
+export async function wasm({ build: forced, limit, threads: wanted = 1, module: given }: WasmOptions = {}): Promise<Kernels> {
+  if (forced !== undefined && !builds.includes(forced)) throw Object.assign(new RangeError(`build must be one of ${builds.join(', ')}, got ${forced}`), { code: 'usage' })
+  const chosen = given ? null : await choose(forced)
   const threads = wanted > 1 && canShare() && !given ? wanted : 1
   const memory = reserve(threads > 1, limit)
   let module: WebAssembly.Module, exports: Exports
   try {
-    module = given ?? await load(threads > 1)
+    module = given ?? await compile(`${chosen!}${threads > 1 ? '-threads' : ''}`)
     exports = (await instantiate<Record<string, unknown>>(module, { env: { memory } })).exports as unknown as Exports
   } catch (cause) {
     throw Object.assign(new Error(`backend wasm must start with WebAssembly SIMD, got ${cause instanceof Error ? cause.message : cause}`, { cause }), { code: 'backend' })
   }
+  const build = exports.relaxed.value ? 'relaxed' : 'simd'
+  if (given) checkGiven(exports, memory, build, forced)
   const number = (name: string): number => {
     const global = exports[name]
     if (!(global instanceof WebAssembly.Global)) throw new TypeError(`${name} must be an operation of the ${build} build, got none`)

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { choose } from '../../src/wasm/index.ts'
 import { tiny } from '../models.ts'
 import { cli, file, json, serve } from './program.ts'
 
@@ -35,7 +36,7 @@ test('--json gives the contract and nothing else', async () => {
   assert.is(out.trim().split('\n').length, 1)
   const r = JSON.parse(out)
   follows(r, contract)
-  assert.equal([r.architecture, r.method, r.budget, r.backend, r.build, r.threads, r.kv, r.precision], ['llama', 'rocketkv', 512, 'wasm', 'simd', 1, 'i16', 'fast'])
+  assert.equal([r.architecture, r.method, r.budget, r.backend, r.build, r.threads, r.kv, r.precision], ['llama', 'rocketkv', 512, 'wasm', await choose(), 1, 'i16', 'fast'])
   assert.is(r.tokens.length, 4)
   assert.is(r.stopReason, 'length')
   assert.is(r.ledger.dense, true)
