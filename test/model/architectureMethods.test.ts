@@ -2,8 +2,13 @@ import { readdirSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { openSource, readHeader } from '../../src/gguf/index.ts'
 import { load, type Model } from '../../src/load.ts'
 import { full } from '../../src/methods/full.ts'
+import { readConfig } from '../../src/model/config.ts'
+import { createNetwork } from '../../src/model/llama.ts'
+import { freeWeights, loadWeights } from '../../src/model/weights.ts'
+import { wasm } from '../../src/wasm/index.ts'
 import { random } from '../cases.ts'
 import { draw, policyOf, working } from './helpers.ts'
 
@@ -52,6 +57,19 @@ for (const name of names) {
       if (row.method === 'full' && whole) assert.is(ledger.rowsReadPerStep, whole + answer - 1)
       if (row.method === 'snapkv') assert.is(ledger.rowsReadPerStep, kinds.reduce((sum, { window }) => sum + (window || 48 + answer - 1), 0) / kinds.length)
       assert.ok(ledger.kvBytesPeak <= told.peak, `${row.method}: at most ${told.peak} bytes, got ${ledger.kvBytesPeak}`)
+      // A second turn: what slid goes on sliding, what was cut is cut again.
+      const other = sequence.fork()
+      await sequence.prefill(someIds(90, 3))
+      for (const [at, layer] of (await sequence.kept()).entries())
+        for (const positions of layer) {
+          const { window } = kinds[at]!
+          assert.is(positions.at(-1), 170 + answer + 89, row.method)
+          if (window) assert.ok(positions.length >= window - 1 && positions.length < window + 64, `${row.method}, layer ${at}: ${positions.length} rows after another turn`)
+        }
+      const drawn = await draw(sequence, 2)
+      await other.prefill(someIds(90, 3))
+      assert.equal(await draw(other, 2), drawn, `${row.method}: a fork`)
+      other.free()
       sequence.free()
     }
   }))
@@ -115,6 +133,31 @@ test('a reading answers as one pass does, under every method, where layers slide
   asked.free()
   reading.free()
 }))
+
+test('threads change no bit, and a freed model leaves nothing behind', async () => {
+  const all: unknown[] = []
+  for (const threads of [1, 2]) {
+    const model = await load(`${folder}gemma3.gguf`, { threads }), ids = someIds(300)
+    const sequence = model.sequence({ policy: full(), budget: 1, answer })
+    await sequence.prefill(ids)
+    all.push({ tokens: await draw(sequence, answer), logits: [...await sequence.logits()] })
+    sequence.free()
+    model.free()
+  }
+  assert.equal(all[1], all[0])
+  const k = await wasm()
+  // What an operation works in stays with the kernels: the smallest amount after a model was freed is that alone.
+  await k.once({ tokens: 0, position: 0 }, () => k.advance({ segments: k.tensor([1, 8], 'u32'), kvHeads: 1 }))
+  const before = k.memory().used
+  for (const name of names) {
+    const file = await openSource(`${folder}${name}.gguf`), header = await readHeader(file), config = readConfig(header)
+    const weights = await loadWeights(k, file, header, config), { frequencies } = await createNetwork(k, config, weights)
+    await file.close()
+    freeWeights(k, weights)
+    k.free(...frequencies)
+    assert.is(k.memory().used, before, name)
+  }
+})
 
 test('a long answer slides on and holds no more than its window and a step', () => withModel('gemma3', async model => {
   const sequence = model.sequence({ policy: full(), budget: 1, answer: 16 })
