@@ -1,6 +1,6 @@
 export * from './opcodes'
 export { run } from './program'
-export { end, help } from './threads'
+export { end, help, look } from './threads'
 export { dots } from './probe'
 
 /** Whether this is the relaxed build. */

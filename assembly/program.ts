@@ -8,7 +8,7 @@ import { normalizeHeads, normalizeHeadsBlocks, join, joinBlocks } from './norm'
 import { softcap, softcapBlocks } from './softcap'
 import { project, projectBlocks } from './project'
 import { ropeFrequencies, ropeFrequenciesBlocks, ropeTable, ropeTableBlocks, rope, ropeBlocks } from './rope'
-import { append, appendBlocks, advance, advanceBlocks, observe, observeBlocks, gather, gatherBlocks } from './rows'
+import { append, appendBlocks, reposition, repositionBlocks, advance, advanceBlocks, observe, observeBlocks, gather, gatherBlocks, gatherRows, gatherRowsBlocks } from './rows'
 import { attend, attendBlocks } from './attend'
 import { mergeChunks, mergeChunksBlocks } from './chunks'
 import { sample, sampleBlocks } from './sample'
@@ -34,6 +34,7 @@ function blocks(code: i32, a: usize): i32 {
     case op.ropeTable: return ropeTableBlocks(a)
     case op.rope: return ropeBlocks(a)
     case op.append: return appendBlocks(a)
+    case op.reposition: return repositionBlocks(a)
     case op.advance: return advanceBlocks(a)
     case op.observe: return observeBlocks(a)
     case op.attend: return attendBlocks(a)
@@ -47,6 +48,7 @@ function blocks(code: i32, a: usize): i32 {
     case op.topk: return topkBlocks(a)
     case op.topChunks: return topChunksBlocks(a)
     case op.gather: return gatherBlocks(a)
+    case op.gatherRows: return gatherRowsBlocks(a)
     case op.bounds: return boundsBlocks(a)
     case op.chooseChannels: return chooseChannelsBlocks(a)
     case op.pageScore: return pageScoreBlocks(a)
@@ -77,6 +79,7 @@ export function execute(code: i32, a: usize, block: i32, scratch: usize): void {
     case op.ropeTable: ropeTable(a, block, scratch); break
     case op.rope: rope(a, block, scratch); break
     case op.append: append(a, block, scratch); break
+    case op.reposition: reposition(a, block, scratch); break
     case op.advance: advance(a, block, scratch); break
     case op.observe: observe(a, block, scratch); break
     case op.attend: attend(a, block, scratch); break
@@ -90,6 +93,7 @@ export function execute(code: i32, a: usize, block: i32, scratch: usize): void {
     case op.topk: topk(a, block, scratch); break
     case op.topChunks: topChunks(a, block, scratch); break
     case op.gather: gather(a, block, scratch); break
+    case op.gatherRows: gatherRows(a, block, scratch); break
     case op.bounds: bounds(a, block, scratch); break
     case op.chooseChannels: chooseChannels(a, block, scratch); break
     case op.pageScore: pageScore(a, block, scratch); break
@@ -107,6 +111,29 @@ export function execute(code: i32, a: usize, block: i32, scratch: usize): void {
 }
 
 // A program is a row of operations, each | opcode | words in all | operands … |, every part an i32.
+
+// @ts-ignore: decorator
+@inline
+function after(pc: usize): usize {
+  return pc + (<usize>load<i32>(pc, 4) << 2)
+}
+
+/** Whether the operation at `next` is a product of the same activations as the one at pc, to another place: neither waits for the other. */
+function alike(pc: usize, next: usize): bool {
+  return load<i32>(next) == op.project && load<i32>(next, 8) != load<i32>(pc, 8) && (load<i32>(next, 44) | load<i32>(pc, 44)) == 0
+    && load<i32>(next, 12) == load<i32>(pc, 12) && load<i32>(next, 16) == load<i32>(pc, 16) && load<i32>(next, 20) == load<i32>(pc, 20)
+    && load<i32>(next, 40) == load<i32>(pc, 40)
+}
+
+/** Runs a block of the operation at pc; blocks that it does not have are those of the products that are shared out with it. */
+export function executeAt(pc: usize, block: i32, scratch: usize): void {
+  if (load<i32>(pc) == op.project)
+    for (let n = projectBlocks(pc + 8); block >= n; n = projectBlocks(pc + 8)) {
+      block -= n
+      pc = after(pc)
+    }
+  execute(load<i32>(pc), pc + 8, block, scratch)
+}
 
 /** Thousands of multiply-adds from which handing blocks to other threads pays: about 10 µs. */
 // @ts-ignore: decorator
@@ -126,8 +153,11 @@ export function run(registers: usize, threads: i32, budget: i32): i32 {
   while (pc < end) {
     const code = load<i32>(pc)
     const a = pc + 8
-    const n = blocks(code, a)
+    let n = blocks(code, a), next = after(pc)
     const cost = blockCost()
+    // Products of the same activations are shared out as one: a barrier for query, key and value, one for gate and up.
+    if (ASC_FEATURE_THREADS && threads > 1 && code == op.project)
+      for (; next < end && alike(pc, next); next = after(next)) n += projectBlocks(next + 8)
     while (block < n) {
       if (budget <= 0) {
         store<usize>(registers, pc)
@@ -140,12 +170,12 @@ export function run(registers: usize, threads: i32, budget: i32): i32 {
         block += many
         budget -= <i32>min<i64>(<i64>many * cost / threads, i32.MAX_VALUE)
       } else {
-        execute(code, a, block++, scratch)
+        executeAt(pc, block++, scratch)
         budget -= cost
       }
     }
     block = 0
-    pc += <usize>load<i32>(pc, 4) << 2
+    pc = next
   }
   store<usize>(registers, pc)
   store<i32>(registers, 0, 8)

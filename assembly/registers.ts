@@ -1,7 +1,7 @@
 // What changes between runs of a program, in memory that the host plans (src/kernels/machine.ts):
 //   0 pc · 4 end · 8 block · 12 tokens · 16 position · 20 row · 24 scratch · 28 scratch bytes of one thread
 // and what threads share while an operation runs (assembly/threads.ts):
-//   32 ticket i64 · 40 operation · 44 first block · 48 blocks done · 52 threads asleep · 56 over
+//   32 ticket i64 · 40 operation · 44 first block · 48 blocks not done · 52 threads asleep · 56 over
 
 let registers: usize = 0
 let cost: i32 = 1

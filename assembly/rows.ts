@@ -1,4 +1,4 @@
-import { position, tokens } from './registers'
+import { firstRow, position, setCost, tokens } from './registers'
 import { countOf, I16, keyOf, keyScaleOf, packRow, positionOf, SEGMENT_BYTES, segmentOf, strideOf, valueOf, valueScaleOf, vectorBytes } from './segment'
 
 // append | segments | keys | values | kvHeads | headDim | type |
@@ -31,6 +31,22 @@ function saveVector(x: usize, to: usize, scale: usize, headDim: i32, type: i32):
   } else {
     memory.copy(to, x, <usize>headDim << 2)
     memory.fill(to + (<usize>headDim << 2), 0, <usize>(stride - headDim) << 2)
+  }
+}
+
+// reposition | segments | positions | kvHeads | headDim | type |
+
+export function repositionBlocks(a: usize): i32 {
+  return 1
+}
+
+export function reposition(a: usize, block: i32, scratch: usize): void {
+  const kvHeads = load<i32>(a, 8), headDim = load<i32>(a, 12), type = load<i32>(a, 16)
+  const positions = load<usize>(a, 4) + (<usize>firstRow() << 2)
+  for (let h = 0; h < kvHeads; h++) {
+    const segment = segmentOf(load<usize>(a), h), count = countOf(segment)
+    for (let i = 0, n = tokens(); i < n; i++)
+      store<i32>(positionOf(segment, count + i, type, headDim), load<i32>(positions + (<usize>i << 2)))
   }
 }
 
@@ -83,4 +99,26 @@ export function gather(a: usize, block: i32, scratch: usize): void {
     store<i32>(positionOf(to, i, type, headDim), load<i32>(positionOf(from, row, type, headDim)))
   }
   store<i32>(to, n)
+}
+
+// gatherRows | x | rows | count | width |
+
+/** Columns of one block: whole cache lines. */
+// @ts-ignore: decorator
+@inline
+const COLUMNS: i32 = 256
+
+export function gatherRowsBlocks(a: usize): i32 {
+  // A copied number costs about as much as eight multiply-adds.
+  setCost(<i32>(<i64>load<i32>(a, 8) * COLUMNS * 8 / 1000))
+  return (load<i32>(a, 12) + COLUMNS - 1) / COLUMNS
+}
+
+/** Block: some columns of every row, ascending: rows move up only, so none is written over before it was read. */
+export function gatherRows(a: usize, block: i32, scratch: usize): void {
+  const width = load<i32>(a, 12), first = block * COLUMNS
+  const bytes = <usize>min(COLUMNS, width - first) << 2, step = <usize>width << 2
+  const x = load<usize>(a) + (<usize>first << 2)
+  let rows = load<usize>(a, 4), to = x
+  for (let i = 0, n = load<i32>(a, 8); i < n; i++, rows += 4, to += step) memory.copy(to, x + <usize>load<u32>(rows) * step, bytes)
 }

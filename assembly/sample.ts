@@ -10,6 +10,14 @@ function finite(x: f32): f32 {
   return min(max(x, -f32.MAX_VALUE), f32.MAX_VALUE)
 }
 
+/** n logits, each as `finite` takes it. pmin and pmax keep their first operand where the second is NaN. */
+function takeFinite(to: usize, logits: usize, n: i32): void {
+  const most = f32x4.splat(f32.MAX_VALUE), least = f32x4.splat(-f32.MAX_VALUE)
+  let i = 0
+  for (; i + 4 <= n; i += 4) v128.store(to + (<usize>i << 2), f32x4.pmin(most, f32x4.pmax(least, v128.load(logits + (<usize>i << 2)))))
+  for (; i < n; i++) store<f32>(to + (<usize>i << 2), finite(load<f32>(logits + (<usize>i << 2))))
+}
+
 /** First of the largest of n logits, each as `finite` takes it. */
 function argmax(logits: usize, n: i32): i32 {
   // pmax keeps its first operand where the second is NaN.
@@ -45,29 +53,51 @@ function before(logits: usize, a: u32, b: u32): bool {
   return x > y || (x == y && a < b)
 }
 
-/** Moves the id at `at` of a heap of n ids down to its place; the first of all stands on top. */
-function sink(heap: usize, at: i32, n: i32, logits: usize): void {
+/** Moves the id at `at` of a heap of n ids down to its place; on top stands the best of all, or the worst. */
+function sink(heap: usize, at: i32, n: i32, logits: usize, best: bool): void {
   const id = load<u32>(heap + (<usize>at << 2))
   for (let child = 2 * at + 1; child < n; child = 2 * at + 1) {
     let next = load<u32>(heap + (<usize>child << 2))
     if (child + 1 < n) {
       const other = load<u32>(heap + (<usize>child << 2), 4)
-      if (before(logits, other, next)) next = other, child++
+      if (before(logits, other, next) == best) next = other, child++
     }
-    if (!before(logits, next, id)) break
+    if (before(logits, next, id) != best) break
     store<u32>(heap + (<usize>at << 2), next)
     at = child
   }
   store<u32>(heap + (<usize>at << 2), id)
 }
 
-/** Takes the first id out of a heap of n; it then stands at n − 1. */
-function pop(heap: usize, n: i32, logits: usize): u32 {
-  const id = load<u32>(heap), last = heap + (<usize>(n - 1) << 2)
-  store<u32>(heap, load<u32>(last))
-  store<u32>(last, id)
-  sink(heap, 0, n - 1, logits)
-  return id
+/** The first m of n ids in their order. One pass over the logits: few of them get past the last of the m best so far. */
+function first(ids: usize, m: i32, n: i32, logits: usize): void {
+  for (let i = 0; i < m; i++) store<u32>(ids + (<usize>i << 2), i)
+  for (let i = (m >> 1) - 1; i >= 0; i--) sink(ids, i, m, logits, false)
+  let last = load<f32>(logits + (<usize>load<u32>(ids) << 2))
+  for (let i = m; i < n;) {
+    const at = logits + (<usize>i << 2)
+    if (i + 16 <= n) {
+      const over = f32x4.splat(last)
+      const any = v128.or(v128.or(f32x4.gt(v128.load(at), over), f32x4.gt(v128.load(at, 16), over)), v128.or(f32x4.gt(v128.load(at, 32), over), f32x4.gt(v128.load(at, 48), over)))
+      if (!v128.any_true(any)) {
+        i += 16
+        continue
+      }
+    }
+    // Of equal logits the lower id comes first, and lower ones were here before.
+    for (const end = min(n, i + 16); i < end; i++) {
+      if (!(load<f32>(logits + (<usize>i << 2)) > last)) continue
+      store<u32>(ids, i)
+      sink(ids, 0, m, logits, false)
+      last = load<f32>(logits + (<usize>load<u32>(ids) << 2))
+    }
+  }
+  for (let end = m - 1; end > 0; end--) {
+    const id = load<u32>(ids), to = ids + (<usize>end << 2)
+    store<u32>(ids, load<u32>(to))
+    store<u32>(to, id)
+    sink(ids, 0, end, logits, false)
+  }
 }
 
 /** e^((logit of id − largest) / temperature). */
@@ -77,22 +107,48 @@ function weight(logits: usize, id: u32, largest: f32, temperature: f32): f32 {
   return exp1((load<f32>(logits + (<usize>id << 2)) - largest) / temperature)
 }
 
-/** Leaves the candidates of top-k and top-p, best first, at the end of the heap, read backwards. Returns how many. */
-function cut(heap: usize, n: i32, logits: usize, largest: f32, topK: i32, topP: f32): i32 {
-  for (let i = (n >> 1) - 1; i >= 0; i--) sink(heap, i, n, logits)
+/** Takes the best id out of a heap of n; it then stands at n − 1. */
+function pop(heap: usize, n: i32, logits: usize): u32 {
+  const id = load<u32>(heap), last = heap + (<usize>(n - 1) << 2)
+  store<u32>(heap, load<u32>(last))
+  store<u32>(last, id)
+  sink(heap, 0, n - 1, logits, true)
+  return id
+}
+
+/** Where top-k leaves all ids, so many are tried for top-p before all of them become a heap. */
+// @ts-ignore: decorator
+@inline
+const FIRST: i32 = 1024
+
+/** The candidates of top-k and top-p into ids, best first. Returns how many. */
+function cut(ids: usize, n: i32, logits: usize, largest: f32, topK: i32, topP: f32): i32 {
   const most = topK > 0 ? min(topK, n) : n
+  const m = most < n ? most : min(n, FIRST)
+  first(ids, m, n, logits)
   let total: f64 = 0
-  if (most == n) for (let i: u32 = 0; i < <u32>n; i++) total += weight(logits, i, largest, 1)
-  let taken = 0
-  if (most < n) for (; taken < most; taken++) total += weight(logits, pop(heap, n - taken, logits), largest, 1)
+  if (most < n) for (let i = 0; i < m; i++) total += weight(logits, load<u32>(ids + (<usize>i << 2)), largest, 1)
+  else for (let i: u32 = 0; i < <u32>n; i++) total += weight(logits, i, largest, 1)
   let sum: f64 = 0
-  for (let count = 0; count < most;) {
-    const id = count < taken ? load<u32>(heap + (<usize>(n - 1 - count) << 2)) : pop(heap, n - count, logits)
-    sum += weight(logits, id, largest, 1)
-    count++
-    if (topP < 1 && sum >= <f64>topP * total) return count
+  for (let i = 0; i < m; i++) {
+    sum += weight(logits, load<u32>(ids + (<usize>i << 2)), largest, 1)
+    if (topP < 1 && sum >= <f64>topP * total) return i + 1
   }
-  return most
+  return m < most ? cutAll(ids, n, logits, largest, <f64>topP * total) : most
+}
+
+/** The best ids whose weights reach `share`, best first, where they are many. */
+function cutAll(ids: usize, n: i32, logits: usize, largest: f32, share: f64): i32 {
+  for (let i = 0; i < n; i++) store<u32>(ids + (<usize>i << 2), i)
+  for (let i = (n >> 1) - 1; i >= 0; i--) sink(ids, i, n, logits, true)
+  let sum: f64 = 0, count = 0
+  while (count < n && !(sum >= share)) sum += weight(logits, pop(ids, n - count++, logits), largest, 1)
+  for (let i = ids, j = ids + (<usize>(n - 1) << 2); i < j; i += 4, j -= 4) {
+    const id = load<u32>(i)
+    store<u32>(i, load<u32>(j))
+    store<u32>(j, id)
+  }
+  return count
 }
 
 /** Whether an id is at least minP as likely as the best. */
@@ -102,22 +158,21 @@ function likely(logits: usize, id: u32, largest: f32, minP: f32): bool {
   return !(minP > 0) || weight(logits, id, largest, 1) >= minP
 }
 
-/** Draws one of the `count` ids that are read from `ids` on in steps of `step` bytes; those below minP of the best stay out. */
-function draw(ids: usize, step: isize, count: i32, logits: usize, largest: f32, temperature: f32, minP: f32, state: usize): u32 {
-  let total: f64 = 0, at = ids
-  for (let i = 0; i < count; i++, at += step) {
-    const id = load<u32>(at)
+/** Draws one of the `count` ids, or of all below `count` where ids is 0; those below minP of the best stay out. */
+function draw(ids: usize, count: i32, logits: usize, largest: f32, temperature: f32, minP: f32, state: usize): u32 {
+  let total: f64 = 0
+  for (let i = 0; i < count; i++) {
+    const id = ids ? load<u32>(ids + (<usize>i << 2)) : i
     if (likely(logits, id, largest, minP)) total += weight(logits, id, largest, temperature)
   }
   const target = random(state) * total
   let sum: f64 = 0
-  at = ids
-  for (let i = 0; i < count; i++, at += step) {
-    const id = load<u32>(at)
+  for (let i = 0; i < count; i++) {
+    const id = ids ? load<u32>(ids + (<usize>i << 2)) : i
     if (likely(logits, id, largest, minP)) sum += weight(logits, id, largest, temperature)
     if (sum > target) return id
   }
-  return load<u32>(ids)
+  return ids ? load<u32>(ids) : 0
 }
 
 export function sampleBlocks(a: usize): i32 {
@@ -135,10 +190,7 @@ export function sample(a: usize, block: i32, scratch: usize): void {
     return
   }
   const copy = scratch, ids = scratch + (<usize>n << 2)
-  for (let i: usize = 0; i < <usize>n; i++) {
-    store<f32>(copy + (i << 2), finite(load<f32>(logits + (i << 2))))
-    store<u32>(ids + (i << 2), <u32>i)
-  }
+  takeFinite(copy, logits, n)
   const seen = history && historyCount ? load<u32>(historyCount) : 0
   for (let i: usize = 0; i < <usize>seen; i++) {
     const id = <usize>load<u32>(history + (i << 2))
@@ -152,6 +204,6 @@ export function sample(a: usize, block: i32, scratch: usize): void {
   const state = load<usize>(a, 20)
   if ((topK > 0 && topK < n) || topP < 1) {
     const count = cut(ids, n, copy, largest, topK, topP)
-    store<u32>(out, draw(ids + (<usize>(n - 1) << 2), -4, count, copy, largest, temperature, minP, state))
-  } else store<u32>(out, draw(ids, 4, n, copy, largest, temperature, minP, state))
+    store<u32>(out, draw(ids, count, copy, largest, temperature, minP, state))
+  } else store<u32>(out, draw(0, n, copy, largest, temperature, minP, state))
 }

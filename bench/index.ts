@@ -12,6 +12,9 @@ const benches: Readonly<Record<string, Bench>> = {
   kernels: { about: 'hot kernels against their roofs, then products, attention and selection by shape', run: () => import('./kernels/index.ts') },
   model: { about: 'loading, first token, prefill and decode up to 128k, sampling', run: () => import('./model.ts') },
   methods: { about: 'every method from the same cache: decode against full, bytes held, rows read', run: () => import('./methods.ts') },
+  threads: { about: 'decode and prefill with two threads against one', run: () => import('./threads.ts') },
+  long: { about: 'memory of 131,072 tokens on the shape of Llama-3.2-1B, as planned and as counted', run: () => import('./long.ts') },
+  propagate: { about: "what FastKV's token-selective propagation saves and costs", run: () => import('./propagate.ts') },
   profile: { about: 'where the time of a decode step and of a prefill goes', run: () => import('./profile.ts') },
   peers: { about: 'wllama in Chromium and llama.cpp native beside us, in one run (installs them at first)', run: () => import('./peers/index.ts') },
 }

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url'
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const words = process.argv.slice(2)
 const files = readdirSync(join(root, 'test'), { recursive: true }).map(name => join('test', String(name)))
-  .filter(name => name.endsWith('.test.ts') && (!words.length || words.some(word => name.includes(word)))).sort()
+  .filter(name => name.endsWith('.test.ts') && !name.includes('node_modules') && (!words.length || words.some(word => name.includes(word)))).sort()
 
 const total = { passed: 0, failed: 0, skipped: 0 }
 

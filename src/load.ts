@@ -1,4 +1,4 @@
-import { footprint, type Footprint } from './cache/plan.ts'
+import type { Footprint } from './cache/plan.ts'
 import type { Policy } from './cache/policy.ts'
 import { GgufError, openSource, readHeader, type ByteSource, type Header } from './gguf/index.ts'
 import type { Kernels, RowType } from './kernels/index.ts'
@@ -6,7 +6,9 @@ import { rocketkv } from './methods/rocketkv.ts'
 import { readConfig, type Config } from './model/config.ts'
 import { generate, type GenerateOptions, type Generator, type Story } from './model/generate.ts'
 import { createNetwork, type Network, type Precision } from './model/llama.ts'
-import { shapeOf, type PrefillProgress } from './model/prefill.ts'
+import { memoryPlan, type MemoryPlan } from './model/memory.ts'
+import { propagationOf, type Propagation } from './model/propagate.ts'
+import type { PrefillProgress } from './model/prefill.ts'
 import { documentIds, promptIds, type Prompt } from './model/prompt.ts'
 import { createReading, type Reading } from './model/reading.ts'
 import { createSequence, type Sequence, type SequenceOptions } from './model/sequence.ts'
@@ -56,8 +58,8 @@ export interface Model {
   read(prompt: string | Prompt, watch?: Watch): Promise<DocumentReading>
   /** Tokens in, tokens out, in turns. */
   sequence(options: Omit<SequenceOptions, 'kv' | 'precision'>): Sequence
-  /** Bytes a prompt of `tokens` holds and peaks at. */
-  plan(options: { readonly policy: Policy; readonly tokens: number; readonly answer: number; readonly budget: number }): Footprint
+  /** Bytes a prompt of `tokens` holds and peaks at: its cache, and all memory with what it goes through on the way. */
+  plan(options: { readonly policy: Policy; readonly tokens: number; readonly answer: number; readonly budget: number; readonly propagate?: Propagation | string }): Footprint & { readonly memory: MemoryPlan }
   /** Gives the weights back and ends the threads. */
   free(): void
 }
@@ -138,7 +140,7 @@ async function assemble(k: Kernels, file: ByteSource, header: Header, config: Co
 interface Parts { readonly network: Network; readonly header: Header; readonly tokenizer: Tokenizer; readonly kv: RowType; readonly precision: Precision; readonly limit: number; readonly name: string }
 
 function modelOf({ network, header, tokenizer, kv, precision, limit, name }: Parts): Model {
-  const { k, config, weights } = network
+  const { k, config, weights } = network, loaded = k.memory().used
   let template: Chat | undefined
   let freed = false
   const chat = (): Chat => template ??= chatTemplate(header.metadata, tokenizer)
@@ -156,7 +158,10 @@ function modelOf({ network, header, tokenizer, kv, precision, limit, name }: Par
       return { ...reading, generate: (question, options) => generate(generator, { ...prompt, prompt: question }, options, reading) }
     },
     sequence: options => createSequence(network, { ...options, kv, precision }),
-    plan: ({ policy, ...request }) => footprint({ policy, kv, shape: shapeOf(network), ...request }),
+    plan({ propagate, ...request }) {
+      const memory = memoryPlan(config, { ...request, kv, precision, weights: loaded, gap: weights.gap, layouts: weights.layouts, threads: k.threads, propagate: propagationOf(propagate) })
+      return { ...memory.footprint, memory }
+    },
     free() {
       if (freed) return
       freed = true

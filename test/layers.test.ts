@@ -35,7 +35,7 @@ interface Import { readonly from: string; readonly to: string; readonly dynamic:
 /** Paths below `folder`, with slashes. */
 const files = (folder: string): string[] => readdirSync(join(root, folder), { recursive: true })
   .map(name => `${folder}/${String(name).split(sep).join('/')}`)
-  .filter(path => path.endsWith('.ts') && !path.startsWith('src/wasm/builds/'))
+  .filter(path => path.endsWith('.ts') && !path.startsWith('src/wasm/builds/') && !path.includes('/node_modules/'))
 
 const source = (path: string): string => readFileSync(join(root, path), 'utf8')
 const inSource = (path: string): string => relative(join(root, 'src'), join(root, path)).split(sep).join('/')

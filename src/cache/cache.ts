@@ -1,8 +1,8 @@
-import { chunkRows, partialShape, rowTypes, type RowType, type Tensor } from '../kernels/index.ts'
+import { chunkRows, partialShape, rowTypes, whole, type Kernels, type RowType, type Tensor } from '../kernels/index.ts'
 import { compressLayer, indexLayer, layerView, workspace } from './compress.ts'
 import { advanced, capacityOf, copyLayer, createLayer, ensureIndex, ensureRoom, forkLayer, freeLayer, layerBytes, positionsOf, writeTable, type LayerCache, type LayerOptions } from './layer.ts'
 import type { Ledger } from './ledger.ts'
-import { heldBytes, planFor, slidingBytes, type Planned } from './plan.ts'
+import { fullBytes, planFor, type Planned } from './plan.ts'
 import type { Policy, Rows } from './policy.ts'
 import { leftBehind, slides, sliding, slidingRoom } from './slide.ts'
 
@@ -25,10 +25,10 @@ export interface Cache {
   seen(): number
   /** Before `tokens` more are read: plans. answer: expected after them, as before unless given. */
   begin(tokens: number, answer?: number): void
-  /** The rows of a layer that the prefill appends to. */
-  enter(index: number): LayerCache
+  /** The rows of a layer that the prefill appends to. rows: fewer than `tokens` where not all of them reach the layer. */
+  enter(index: number, rows?: number): LayerCache
   /** The layer's new rows are all there (and its table advanced): cuts it if the plan says so. */
-  leave(index: number): Promise<void>
+  leave(index: number, rows?: number): Promise<void>
   /** After the last layer. */
   end(): Promise<void>
   /** Starts from the rows of a reading and its question instead of a prefill; they stay as they are. */
@@ -85,6 +85,8 @@ export function createCache(o: CacheOptions, start?: Start): Cache {
   let planned: Planned = start?.planned ?? planFor({ policy, shape, kv, budget, tokens: 0, answer })
   /** asked: tokens seen when the last prompt is all there. */
   let seen = start?.seen ?? 0, asked = start?.asked ?? 0, steps = start?.steps ?? 0, fresh = 0, peak = 0, cuts = false
+  /** Rows that the layer before got of the prompt that is being read. */
+  let before = 0
   let state = new Map<string, unknown>()
   let chosen: Rows | null = null
   /** Layers whose last recorded step reads chosen rows. */
@@ -133,6 +135,9 @@ export function createCache(o: CacheOptions, start?: Start): Cache {
     await k.once({ tokens: 0, position: seen }, () => indexLayer(o, planned, layer))
   }
 
+  /** Whether a layer that has so many rows with the prompt's is cut. */
+  const cutsAt = (rows: number): boolean => cuts && rows > planned.kept
+
   function replace(of: (LayerCache | undefined)[], at: number, layer: LayerCache): void {
     peak = Math.max(peak, bytes() + layerBytes(o, layer))
     freeLayer(o, of[at])
@@ -160,7 +165,7 @@ export function createCache(o: CacheOptions, start?: Start): Cache {
     plan: () => planned,
     seen: () => seen,
     begin(tokens, expected = answer) {
-      fresh = tokens
+      fresh = before = tokens
       answer = expected
       asked = seen + tokens
       state = new Map()
@@ -169,26 +174,30 @@ export function createCache(o: CacheOptions, start?: Start): Cache {
       if (seen === 0 || planned.dense || policy.history || !policy.evicts) setPlan(rows)
       cuts = policy.evicts && !planned.dense && rows > planned.kept
     },
-    enter(at) {
+    enter(at, rows = fresh) {
       let layer = held[at]
-      const window = windowOf(at), passes = window ? leftBehind(fresh, window) > 0 : cuts && !policy.history
-      if (layer) ensureRoom(o, layer, fresh + (window ? slidingRoom(answer) : cuts && !policy.history ? 0 : answer))
-      else if (passes) {
+      const window = windowOf(at), room = window ? slidingRoom(answer) : answer, all = (layer?.heads[0]!.count ?? 0) + rows
+      const cut = window ? leftBehind(all, window) > 0 : cutsAt(all) && !policy.history
+      if (layer) ensureRoom(o, layer, rows + (cut ? 0 : room))
+      else if (cut) {
         passing ??= createLayer(o, { rows: rowsEach(fresh), ring: ringRows })
         for (const s of passing.heads) s.count = 0
         writeTable(o, passing)
         layer = passing
-      } else layer = held[at] = createLayer(o, { rows: rowsEach(fresh + (window ? slidingRoom(answer) : answer)), ring: ringRows })
+      } else layer = held[at] = createLayer(o, { rows: rowsEach(rows + room), ring: ringRows })
       note()
       return layer
     },
-    async leave(at) {
+    async leave(at, rows = fresh) {
       const source = held[at] ?? passing!
-      advanced(source, fresh)
+      advanced(source, rows)
       if (at === 0) seen += fresh
+      // Rows that were chosen among more mean others here.
+      if (rows !== before) state = new Map()
+      before = rows
       if (windowOf(at)) {
         if (leftBehind(source.heads[0]!.count, windowOf(at))) replace(held, at, await slide(at, source))
-      } else if (!cuts) {
+      } else if (!cutsAt(source.heads[0]!.count)) {
         freeLayer(o, active[at])
         active[at] = undefined
         await index(source)
@@ -225,8 +234,13 @@ export function createCache(o: CacheOptions, start?: Start): Cache {
           moved = true
           if (layer === readFrom(at) && !windowOf(at)) await index(layer)
         }
-      if (moved) note()
-      return moved
+      if (!moved) return false
+      // Programs are recorded again, with places for the rows of now.
+      decoding.free()
+      chosen = null
+      choosing.clear()
+      note()
+      return true
     },
     attend(at, { query, keys, values, out }) {
       const { heads, kvHeads, headDim, scale, cap = 0 } = shape
@@ -284,7 +298,7 @@ export function createCache(o: CacheOptions, start?: Start): Cache {
       const taken = chosen ? mean(Array.from(await k.read(chosen.counts, 0, chosen.sets))) : 0
       const read = every.map(at => choosing.has(at) ? taken : held[at] ? Math.min(windowOf(at) || Infinity, mean(readFrom(at).heads.map(s => s.count))) : 0)
       return {
-        tokensSeen: seen, tokensHeld: tokensHeld(), kvBytes: bytes(), kvBytesFull: heldBytes(shape, kv, Math.max(asked + answer, seen), 0) + slidingBytes(shape, kv, Math.max(asked, seen), answer),
+        tokensSeen: seen, tokensHeld: tokensHeld(), kvBytes: bytes(), kvBytesFull: fullBytes(shape, kv, Math.max(asked, seen - answer), answer),
         kvBytesPeak: peak, rowsReadPerStep: mean(read),
         memoryBytes, memoryBytesPeak, afterPrefill, dense: planned.fellBack,
       }
@@ -298,8 +312,8 @@ export function createCache(o: CacheOptions, start?: Start): Cache {
     kept: () => Promise.all(every.map(at => positionsOf(o, readFrom(at)))),
     fork() {
       if (passing) throw new TypeError('fork: the prompt must have been read, got one that is being read')
-      const copies = (of: (LayerCache | undefined)[]): (LayerCache | undefined)[] => of.map(layer => layer && copyLayer(o, layer))
-      return createCache(o, { held: copies(held), active: copies(active), planned, answer, seen, asked, steps, afterPrefill })
+      const copies = (k: Kernels, of: (LayerCache | undefined)[]): (LayerCache | undefined)[] => of.map(layer => layer && copyLayer({ ...o, k }, layer))
+      return whole(k, taking => createCache(o, { held: copies(taking, held), active: copies(taking, active), planned, answer, seen, asked, steps, afterPrefill }))
     },
     free() {
       for (const layer of all()) freeLayer(o, layer)

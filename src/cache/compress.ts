@@ -1,5 +1,5 @@
 import { rowTypes, type Kernels, type RowType, type Tensor } from '../kernels/index.ts'
-import { createLayer, ensureIndex, setCounts, type LayerCache, type LayerOptions } from './layer.ts'
+import { createLayer, ensureIndex, freeLayer, setCounts, type LayerCache, type LayerOptions } from './layer.ts'
 import type { Planned } from './plan.ts'
 import type { Layer, Plan, Policy, Shape } from './policy.ts'
 
@@ -11,6 +11,8 @@ export interface Workspace {
 
 export function workspace(k: Kernels): Workspace {
   const places = new Map<string, Tensor>()
+  /** Places that became too small: what was recorded before still uses them. */
+  const outgrown: Tensor[] = []
   return {
     temporary(name, shape, type) {
       const place = places.get(name)
@@ -23,12 +25,12 @@ export function workspace(k: Kernels): Workspace {
         places.set(name, view)
         return view
       }
-      if (place) k.free(place)
+      if (place) outgrown.push(place)
       places.set(name, fresh)
       return fresh
     },
     free() {
-      k.free(...places.values())
+      k.free(...places.values(), ...outgrown.splice(0))
       places.clear()
     },
   }
@@ -76,13 +78,18 @@ export async function compressLayer(o: LayerOptions, cut: Cut): Promise<LayerCac
     rows: Array.from({ length: shape.kvHeads }, (_, h) => got[got.length === 1 ? 0 : h]! + plan.reserve),
     ring: policy.score?.window ?? 0,
   })
-  ensureIndex(o, kept, plan.pageSize, policy.decode.sums)
-  await k.once(registers, () => {
-    const { rows, counts, sets, capacity } = chosen
-    const { kvHeads, headDim } = shape
-    k.gather({ to: kept.table, from: source.table, rows, counts, sets, capacity, kvHeads, headDim, type: rowTypes[kv] })
-    indexLayer(o, plan, kept)
-  })
+  try {
+    ensureIndex(o, kept, plan.pageSize, policy.decode.sums)
+    await k.once(registers, () => {
+      const { rows, counts, sets, capacity } = chosen
+      const { kvHeads, headDim } = shape
+      k.gather({ to: kept.table, from: source.table, rows, counts, sets, capacity, kvHeads, headDim, type: rowTypes[kv] })
+      indexLayer(o, plan, kept)
+    })
+  } catch (error) {
+    freeLayer(o, kept)
+    throw error
+  }
   setCounts(kept, got)
   if (kept.ring && source.ring) copyRing(k, kept.ring, source.ring, seen)
   return kept

@@ -1,4 +1,4 @@
-import { boundBytes, rowBytes, segmentWords, strideOf, tileRows, wholeTiles, type Kernels, type RowType, type Tensor } from '../kernels/index.ts'
+import { boundBytes, rowBytes, segmentWords, strideOf, tileRows, whole, wholeTiles, type Kernels, type RowType, type Tensor } from '../kernels/index.ts'
 import type { Shape } from './policy.ts'
 
 /** What one layer of a sequence holds: for each KV head a segment (src/kernels/rows.ts) that can grow. */
@@ -35,18 +35,18 @@ export interface LayerOptions {
 
 /** rows: what each KV head must be able to hold; ring: queries to remember. */
 export function createLayer(o: LayerOptions, { rows, ring = 0 }: { rows: readonly number[]; ring?: number }): LayerCache {
-  const { k, shape } = o
-  const layer: LayerCache = {
+  const { shape } = o
+  const layer: LayerCache = whole(o.k, k => ({
     table: k.tensor([shape.kvHeads, segmentWords], 'u32'),
     heads: rows.map(n => {
       const tailCapacity = wholeTiles(Math.max(1, n))
-      return { count: 0, split: 0, base: null, tail: part(o, tailCapacity), tailCapacity, bounds: null }
+      return { count: 0, split: 0, base: null, tail: part({ ...o, k }, tailCapacity), tailCapacity, bounds: null }
     }),
     ring: ring ? k.tensor([ring, shape.heads, shape.headDim], 'f32') : null,
     sums: null,
     pageSize: 0,
     dropped: 0,
-  }
+  }))
   writeTable(o, layer)
   return layer
 }
@@ -92,7 +92,8 @@ export function ensureIndex(o: LayerOptions, layer: LayerCache, pageSize: number
 
 function placeBounds(k: Kernels, s: Segment, shape: Shape, kv: RowType, pageSize: number): void {
   k.free(s.bounds)
-  s.bounds = pageSize ? k.tensor([boundBytes(kv, shape.headDim, pageSize, pagesOf(s, pageSize))], 'u8') : null
+  s.bounds = null
+  if (pageSize) s.bounds = k.tensor([boundBytes(kv, shape.headDim, pageSize, pagesOf(s, pageSize))], 'u8')
 }
 
 /** Makes room for `more` rows in every head. True where something moved: page bounds are then to be built again. */
@@ -138,7 +139,7 @@ export function forkLayer(o: LayerOptions, from: LayerCache, room: number, rows 
   const { k, shape } = o
   const shared = Math.max(...from.heads.map(s => s.base ? s.split : 0))
   if (rows < shared) throw new RangeError(`fork: rows must be at least the ${shared} that are shared already, got ${rows}`)
-  const layer: LayerCache = {
+  const layer: LayerCache = whole(k, k => ({
     table: k.tensor([shape.kvHeads, segmentWords], 'u32'),
     ring: from.ring && k.tensor(from.ring.shape, 'f32'),
     sums: null,
@@ -149,11 +150,11 @@ export function forkLayer(o: LayerOptions, from: LayerCache, room: number, rows 
       const split = s.base ? s.split : Math.floor(count / tileRows) * tileRows
       const tailCapacity = wholeTiles(count - split + Math.max(1, room))
       const base = s.base ?? { tensor: s.tail, capacity: s.tailCapacity }
-      const fork: Segment = { count, split, base, tail: part(o, tailCapacity), tailCapacity, bounds: null }
+      const fork: Segment = { count, split, base, tail: part({ ...o, k }, tailCapacity), tailCapacity, bounds: null }
       moveRows(o, fork, s.tail, s.tailCapacity, split - s.split)
       return fork
     }),
-  }
+  }))
   if (layer.ring && from.ring) k.copy(layer.ring, 0, from.ring, 0, from.ring.bytes)
   writeTable(o, layer)
   return layer
@@ -162,16 +163,18 @@ export function forkLayer(o: LayerOptions, from: LayerCache, room: number, rows 
 /** A cache of its own with the same rows, bounds and queries. Rows that are shared stay so. */
 export function copyLayer(o: LayerOptions, from: LayerCache): LayerCache {
   const { k, shape } = o
-  const copy = (t: Tensor): Tensor => {
-    const to = k.tensor(t.shape, t.type)
-    k.copy(to, 0, t, 0, t.bytes)
-    return to
-  }
-  const layer: LayerCache = {
-    table: k.tensor([shape.kvHeads, segmentWords], 'u32'), pageSize: from.pageSize, dropped: from.dropped,
-    ring: from.ring && copy(from.ring), sums: from.sums && copy(from.sums),
-    heads: from.heads.map(s => ({ ...s, tail: copy(s.tail), bounds: s.bounds && copy(s.bounds) })),
-  }
+  const layer: LayerCache = whole(k, k => {
+    const copy = (t: Tensor): Tensor => {
+      const to = k.tensor(t.shape, t.type)
+      k.copy(to, 0, t, 0, t.bytes)
+      return to
+    }
+    return {
+      table: k.tensor([shape.kvHeads, segmentWords], 'u32'), pageSize: from.pageSize, dropped: from.dropped,
+      ring: from.ring && copy(from.ring), sums: from.sums && copy(from.sums),
+      heads: from.heads.map(s => ({ ...s, tail: copy(s.tail), bounds: s.bounds && copy(s.bounds) })),
+    }
+  })
   writeTable(o, layer)
   return layer
 }

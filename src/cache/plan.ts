@@ -19,18 +19,28 @@ export interface Planned extends Plan {
 /** Longest answer that the planner counts on; longer ones grow the cache. */
 export const expectedAnswer = (maxTokens: number): number => Math.min(maxTokens, 256)
 
-/** Bytes of the rows (and page bounds, and sums of values) that one sequence holds when each KV head holds `rows`, in layers that do not slide. */
+/** Bytes of the rows (and page bounds, and sums of values) that one sequence holds when each KV head holds `rows`. */
 export function heldBytes(shape: Shape, kv: RowType, rows: number, pageSize: number, sums = false): number {
-  const room = wholeTiles(rows), layers = shape.layers - (shape.windows ?? []).filter(window => window > 0).length
+  const room = wholeTiles(rows)
   const bounds = pageSize ? boundBytes(kv, shape.headDim, pageSize, Math.ceil(room / pageSize)) : 0
-  return layers * shape.kvHeads * (room * rowBytes(kv, shape.headDim) + bounds + (sums ? 4 * shape.headDim : 0))
+  return shape.layers * shape.kvHeads * (room * rowBytes(kv, shape.headDim) + bounds + (sums ? 4 * shape.headDim : 0))
 }
 
+/** The layers that do not slide. */
+export const seeingAll = (shape: Shape): Shape => ({ ...shape, layers: shape.layers - (shape.windows ?? []).filter(window => window > 0).length })
+
 /** Bytes of the layers that slide, after a prompt. */
-export const slidingBytes = ({ windows = [], kvHeads, headDim }: Shape, kv: RowType, tokens: number, answer: number): number =>
+const slidingBytes = ({ windows = [], kvHeads, headDim }: Shape, kv: RowType, tokens: number, answer: number): number =>
   windows.reduce((sum, window) => sum + (window ? kvHeads * rowBytes(kv, headDim) * wholeTiles(tokens - leftBehind(tokens, window) + slidingRoom(answer)) : 0), 0)
 
+/** Bytes of a full cache. */
+export const fullBytes = (shape: Shape, kv: RowType, tokens: number, answer: number): number =>
+  heldBytes(seeingAll(shape), kv, tokens + answer, 0) + slidingBytes(shape, kv, tokens, answer)
+
 interface Wanted extends Request { readonly policy: Policy; readonly kv: RowType }
+
+/** After `layer` only `tokens` of a prompt's tokens go on. */
+export interface GoingOn { readonly layer: number; readonly tokens: number }
 
 /** Plans, and falls back to full attention where the method would hold or read as much (design: a method that evicts never holds more than `full`). */
 export function planFor({ policy, kv, ...request }: Wanted): Planned {
@@ -44,33 +54,47 @@ export function planFor({ policy, kv, ...request }: Wanted): Planned {
   const plan = policy.plan(request)
   if (plan.read >= tokens + answer) return dense(`it would read every one of ${tokens} + ${answer} rows`)
   if (policy.evicts && !policy.history) {
-    const own = heldBytes(shape, kv, Math.min(plan.kept, tokens) + plan.reserve, plan.pageSize, policy.decode.sums), full = heldBytes(shape, kv, tokens + answer, 0)
+    const layers = seeingAll(shape)
+    const own = heldBytes(layers, kv, Math.min(plan.kept, tokens) + plan.reserve, plan.pageSize, policy.decode.sums), full = heldBytes(layers, kv, tokens + answer, 0)
     if (own > full) return dense(`it would hold ${own} bytes, more than the full cache's ${full}`)
   }
   return { ...plan, ...base, dense: false, fellBack: false, reason: '' }
 }
 
-export interface Footprint { readonly method: string; readonly held: number; readonly peak: number; readonly full: number; readonly planned: Planned }
+export interface Footprint {
+  readonly method: string
+  readonly held: number
+  readonly peak: number
+  readonly full: number
+  /** Rows that decoding can read after prefill, per KV head: the mean over layers. */
+  readonly kept: number
+  readonly planned: Planned
+}
+
+/** Layers that get as many of a prompt's tokens. */
+interface Part { readonly layers: number; readonly tokens: number }
+
+const partsOf = (layers: number, tokens: number, propagate: GoingOn | undefined): Part[] => (propagate
+  ? [{ layers: propagate.layer + 1, tokens }, { layers: layers - propagate.layer - 1, tokens: propagate.tokens }].filter(part => part.layers) : [{ layers, tokens }])
 
 /** Bytes a prompt will hold after prefill and at its peak, from lengths alone. */
-export function footprint(wanted: Wanted): Footprint {
+export function footprint({ propagate, ...wanted }: Wanted & { readonly propagate?: GoingOn | undefined }): Footprint {
   const { policy, kv, shape, tokens, answer } = wanted
-  const planned = planFor(wanted)
-  const sliding = slidingBytes(shape, kv, tokens, answer)
-  const full = heldBytes(shape, kv, tokens + answer, 0) + sliding
-  const cuts = policy.evicts && !planned.dense && planned.kept < tokens
-  const { sums } = policy.decode
-  const own = (): number => heldBytes(shape, kv, Math.min(planned.kept, tokens) + planned.reserve, planned.pageSize, sums) + sliding
-  // One layer's whole prompt, where that is more than it keeps.
-  const passing = heldBytes({ kvHeads: shape.kvHeads, headDim: shape.headDim, scale: 1, heads: shape.heads, layers: 1 }, kv, tokens, 0)
-  const slides = shape.windows?.some(window => leftBehind(tokens, window) > 0) ? passing : 0
+  const planned = planFor(wanted), { dense, kept, reserve } = planned
+  const full = fullBytes(shape, kv, tokens, answer), sliding = slidingBytes(shape, kv, tokens, answer), { windows = [] } = shape
+  const pageSize = dense ? 0 : planned.pageSize, sums = !dense && policy.decode.sums
+  const evicts = policy.evicts && !dense
+  const parts = partsOf(seeingAll(shape).layers, tokens, propagate)
+  const bytes = ({ layers }: Part, rows: number, pageSize = 0, sums = false): number => heldBytes({ ...shape, layers }, kv, rows, pageSize, sums)
+  const own = (part: Part): number => bytes(part, Math.min(kept, part.tokens) + reserve, pageSize, sums)
+  const cut = (part: Part): boolean => evicts && kept < part.tokens
+  const sum = (of: (part: Part) => number): number => parts.reduce((total, part) => total + of(part), 0)
+  const held = sliding + sum(part => cut(part) ? own(part) + (policy.history ? bytes(part, part.tokens + answer) : 0) : bytes(part, part.tokens + answer, pageSize, sums))
   // A cut while decoding makes the layer anew beside the old one.
-  const again = policy.evicts && !planned.dense && tokens + answer > planned.kept && Array.from({ length: answer }, (_, i) => i + 1).some(policy.when)
-    ? own() / shape.layers : 0
-  if (!cuts) {
-    const held = planned.dense ? full : heldBytes(shape, kv, tokens + answer, planned.pageSize, sums) + sliding
-    return { method: policy.name, held, peak: again ? Math.max(held, own()) + Math.max(again, slides) : held + slides, full, planned }
-  }
-  if (policy.history) return { method: policy.name, held: full + own() - sliding, peak: full + own() - sliding + slides, full, planned }
-  return { method: policy.name, held: own(), peak: own() + Math.max(passing, again), full, planned }
+  const again = evicts && tokens + answer > kept && Array.from({ length: answer }, (_, i) => i + 1).some(policy.when) ? own({ layers: 1, tokens }) : 0
+  const passing = cut(parts[0]!) && !policy.history || windows.some(window => leftBehind(tokens, window)) ? bytes({ layers: 1, tokens }, tokens) : 0
+  const settled = again && !cut(parts[0]!) ? Math.max(held, sliding + sum(own)) : held
+  const inWindows = windows.reduce((rows, window) => rows + (window ? tokens - leftBehind(tokens, window) : 0), 0)
+  const mean = (inWindows + sum(part => part.layers * (cut(part) ? kept : part.tokens))) / shape.layers
+  return { method: policy.name, held, peak: settled + Math.max(passing, again), full, kept: mean, planned }
 }

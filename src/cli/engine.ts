@@ -1,6 +1,7 @@
 import { fault } from '../cache/fault.ts'
 import { load, type LoadOptions, type Model } from '../load.ts'
 import { parseMethod } from '../methods/index.ts'
+import { parsePropagation, type Propagation } from '../model/propagate.ts'
 import type { Policy } from '../cache/policy.ts'
 import { builds } from '../wasm/index.ts'
 import { modelSource } from './files.ts'
@@ -33,6 +34,11 @@ export async function loadModel(input: Input, options = engineOf(input)): Promis
   } finally {
     bar.stop()
   }
+}
+
+export function propagateOf(input: Input): Propagation | undefined {
+  const text = input.text('propagate')
+  return text === undefined ? undefined : parsePropagation(text)
 }
 
 export const policyOf = (input: Input): Policy => parseMethod(input.text('method') ?? 'rocketkv')

@@ -61,6 +61,10 @@ export const methodFlags: Flags = {
   budget: { type: 'string', value: 'N', help: "the method's budget in tokens (default 512)" },
 }
 
+export const propagateFlag: Flags = {
+  propagate: { type: 'string', value: 'fastkv[,key=value…]', help: 'after a layer only the tokens go on that its last queries attend to: layer=N (about the middle), rate=R (0.2), window=N (8), kernel=N (7)' },
+}
+
 /** The cache type that `--kv` names. */
 export function kvOf(input: Input): 'f32' | 'i16' | undefined {
   const kv = input.text('kv')

@@ -1,14 +1,14 @@
-import { expectedAnswer, footprint } from '../cache/plan.ts'
-import type { Policy, Request } from '../cache/policy.ts'
-import type { RowType } from '../kernels/index.ts'
+import { expectedAnswer } from '../cache/plan.ts'
+import type { Config } from '../model/config.ts'
+import { memoryPlan, type MemoryPlan, type MemoryRequest } from '../model/memory.ts'
 import { inspect } from '../load.ts'
 import { methods, parseMethod } from '../methods/index.ts'
 import { readConfig } from '../model/config.ts'
 import { defaultBudget } from '../model/generate.ts'
-import { shapeFor } from '../model/prefill.ts'
-import { findTensors, weightBytes } from '../model/weights.ts'
+import { findTensors, layoutsOf, loadingBytes, weightBytes } from '../model/weights.ts'
 import { modelSource } from './files.ts'
-import { kvFlag, kvOf, methodFlags, modelFlag, outputFlags, usageError, type Command } from './options.ts'
+import { kvFlag, kvOf, methodFlags, modelFlag, outputFlags, propagateFlag, usageError, type Command } from './options.ts'
+import { propagateOf } from './engine.ts'
 import { bytesText, print, printJson, table } from './output.ts'
 
 interface Row {
@@ -24,17 +24,19 @@ interface Row {
   readonly rowsReadPerStep: number
   readonly pageSize: number
   readonly channels: number
+  /** All memory: its parts, and with them what it is after the prompt was read and at most. */
+  readonly memory: Omit<MemoryPlan, 'footprint'>
 }
 
 /** One method's row; where all are listed, one that this budget cannot serve says why instead of ending the list. */
-function rowOf(policy: Policy, request: Request & { readonly kv: RowType }, listed: boolean): Row | { readonly method: string; readonly budget: number; readonly refused: string } {
-  const { tokens, answer, budget } = request
+function rowOf(config: Config, request: MemoryRequest, listed: boolean): Row | { readonly method: string; readonly budget: number; readonly refused: string } {
+  const { policy, tokens, answer, budget } = request
   try {
-    const { held, peak, full, planned } = footprint({ policy, ...request })
+    const { footprint: { held, peak, full, kept, planned }, ...memory } = memoryPlan(config, request)
     return {
       method: policy.name, budget, kvBytes: held, kvBytesPeak: peak, kvBytesFull: full, dense: planned.fellBack, reason: planned.fellBack ? planned.reason : '',
-      tokensHeld: policy.evicts && !planned.dense ? Math.min(planned.kept, tokens) : tokens,
-      rowsReadPerStep: Math.min(planned.read, tokens + answer), pageSize: planned.pageSize, channels: planned.channels,
+      tokensHeld: kept,
+      rowsReadPerStep: Math.min(planned.read, tokens + answer), pageSize: planned.pageSize, channels: planned.channels, memory,
     }
   } catch (error) {
     const { code, message } = error as Error & { code?: string }
@@ -49,7 +51,7 @@ export const plan: Command = {
   usage: '--tokens N [--model M] [--method NAME] [--budget N]',
   examples: ['plan --model model.gguf --tokens 100000', 'plan --model model.gguf --tokens 8000 --method snapkv --budget 256 --json'],
   flags: {
-    ...modelFlag, tokens: { type: 'string', value: 'N', help: 'tokens of the prompt' }, ...methodFlags,
+    ...modelFlag, tokens: { type: 'string', value: 'N', help: 'tokens of the prompt' }, ...methodFlags, ...propagateFlag,
     'max-tokens': { type: 'string', value: 'N', help: 'most tokens of the answer (default 512)' },
     ...kvFlag, ...outputFlags,
   },
@@ -59,17 +61,26 @@ export const plan: Command = {
     if (tokens === undefined) throw usageError('plan needs --tokens, the length of the prompt, got none')
     const budget = input.whole('budget', 1) ?? defaultBudget, answer = expectedAnswer(input.whole('max-tokens', 0) ?? 512)
     const kv = kvOf(input) ?? 'i16'
-    const asked = input.text('method')
+    const asked = input.text('method'), propagate = propagateOf(input)
     const policies = (asked === undefined ? Object.keys(methods) : [asked]).map(parseMethod)
     const { header, name } = await inspect(modelSource(input.text('model')), input.signal)
     const config = readConfig(header)
-    const shape = shapeFor(config)
-    const weights = weightBytes(findTensors(header, config))
-    const rows = policies.map(policy => rowOf(policy, { kv, shape, tokens, answer, budget }, asked === undefined))
+    const tensors = findTensors(header, config), weights = weightBytes(tensors)
+    const about = { kv, tokens, answer, budget, weights, gap: loadingBytes(tensors), layouts: layoutsOf(tensors), propagate }
+    const rows = policies.map(policy => rowOf(config, { policy, ...about }, asked === undefined))
     const fits = tokens + answer <= config.context
-    if (input.on('json')) return printJson({ model: name, tokens, answer, kv, weightBytes: weights, trainedContext: config.context, fitsContext: fits, rows })
+    if (input.on('json')) return printJson({ model: name, tokens, answer, kv, weightBytes: weights, trainedContext: config.context, fitsContext: fits, ...propagate ? { propagate } : {}, rows })
     await print(`${name}: ${tokens} tokens and an answer of ${answer}; weights ${bytesText(weights)}; trained context ${config.context}${fits ? '' : ' (too short: --extend)'}\n\n`)
-    await print(`${table([['method', 'held', 'at most', 'of full', 'rows read', 'kept', ''], ...rows.filter(row => 'kvBytes' in row).map(r => [r.method, bytesText(r.kvBytes), bytesText(r.kvBytesPeak),
-      `${(100 * r.kvBytes / r.kvBytesFull).toFixed(1)} %`, String(r.rowsReadPerStep), String(r.tokensHeld), r.dense ? 'dense' : ''])])}\n${rows.flatMap(row => 'refused' in row ? [`${row.refused}\n`] : []).join('')}`)
+    const told = rows.filter(row => 'kvBytes' in row)
+    await print(`${table([['method', 'held', 'at most', 'of full', 'rows read', 'kept', 'all memory', 'at most', ''], ...told.map(r => [r.method, bytesText(r.kvBytes), bytesText(r.kvBytesPeak),
+      `${(100 * r.kvBytes / r.kvBytesFull).toFixed(1)} %`, String(r.rowsReadPerStep), String(Math.round(r.tokensHeld)), bytesText(r.memory.held), bytesText(r.memory.peak), r.dense ? 'dense' : ''])])}\n${rows.flatMap(row => 'refused' in row ? [`${row.refused}\n`] : []).join('')}`)
+    const only = asked === undefined ? undefined : told[0]
+    if (only) await print(`\n${table([['at most', ''], ...partNames.map(([part, name]) => [name, bytesText(only.memory[part])])])}\n`)
   },
 }
+
+/** The parts of what is there at most, as people are told. */
+const partNames = [
+  ['weights', 'weights'], ['cache', 'cache kept'], ['passing', 'rows until they are cut'], ['hidden', 'hidden states'], ['angles', 'ids and rotary angles'],
+  ['activations', 'activations, logits'], ['scores', 'scores'], ['scratch', 'scratch'], ['slack', 'gaps and growth'], ['peak', 'in all'],
+] as const

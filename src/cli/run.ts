@@ -6,9 +6,9 @@ import { defaultBudget, type GenerateOptions, type StopReason, type Story } from
 import type { Prompt } from '../model/prompt.ts'
 import { samplingOf } from '../model/sample.ts'
 import { stopMatcher } from '../tokenizer/index.ts'
-import { engineOf, loadModel, policyOf } from './engine.ts'
+import { engineOf, loadModel, policyOf, propagateOf } from './engine.ts'
 import { readArray, readText, reason } from './files.ts'
-import { engineFlags, methodFlags, outputFlags, usageError, type Command, type Flags, type Input } from './options.ts'
+import { engineFlags, methodFlags, outputFlags, propagateFlag, usageError, type Command, type Flags, type Input } from './options.ts'
 import { bytesText, print, printJson, progressBar, say, type Bar } from './output.ts'
 
 const promptFlags: Flags = {
@@ -53,7 +53,7 @@ function optionsOf(input: Input): GenerateOptions {
   }
   return {
     ...Object.fromEntries(Object.entries(numbers).filter(([, value]) => value !== undefined)),
-    stop: input.texts('stop'), ignoreEos: input.on('ignore-eos'), extend: input.on('extend'), signal: input.signal, method: policyOf(input),
+    stop: input.texts('stop'), ignoreEos: input.on('ignore-eos'), extend: input.on('extend'), signal: input.signal, method: policyOf(input), propagate: propagateOf(input),
   }
 }
 
@@ -114,7 +114,7 @@ export const run: Command = {
   summary: 'Reads a prompt and answers it',
   usage: '[--model M] [--document FILE] [--prompt TEXT] [flags]',
   examples: ['run --model model.gguf --document book.txt --prompt "Who wrote the letter?"', 'run --model model.gguf --prompt "Hello" --temperature 0.7 --json'],
-  flags: { ...engineFlags, ...methodFlags, ...promptFlags, ...answerFlags, ...outputFlags },
+  flags: { ...engineFlags, ...methodFlags, ...propagateFlag, ...promptFlags, ...answerFlags, ...outputFlags },
   async run(input) {
     if (input.words.length) throw usageError(`run takes flags only, got ${input.words[0]}`)
     const json = input.on('json'), keptFile = input.text('kept')
@@ -122,7 +122,7 @@ export const run: Command = {
       if (json) throw usageError('run needs --document, --prompt or --tokens, got none')
       return print(`${explanation}\n`)
     }
-    const options = optionsOf(input), top = input.whole('logits', 1), engine = engineOf(input), policy = options.method!
+    const options = optionsOf(input), top = input.whole('logits', 1), engine = engineOf(input), policy = options.method!, propagate = options.propagate
     // What can be refused before a model is loaded, perhaps from afar, is.
     samplingOf(options)
     stopMatcher(options.stop ?? [])
@@ -138,7 +138,7 @@ export const run: Command = {
       await writeFile(keptFile, `${JSON.stringify({ method: policy.name, budget, tokens: story.promptTokens, layers: await story.kept() })}\n`)
     if (json) {
       await printJson({
-        model: model.name, architecture: model.config.architecture, method: policy.name, parameters: policy.parameters, budget,
+        model: model.name, architecture: model.config.architecture, method: policy.name, parameters: policy.parameters, budget, ...propagate ? { propagate } : {},
         backend: model.kernels.name, build: model.kernels.build, threads: model.kernels.threads, kv: model.kv, precision: model.precision,
         promptTokens: story.promptTokens, tokens: story.tokens, text: story.text, stopReason: endings[story.stopReason!],
         timings: { loadMs, ...story.timings }, ledger: story.ledger, ...top !== undefined && read ? { logits: logitSummary(await story.promptLogits(), top) } : {},

@@ -1,6 +1,7 @@
 export { packedBytes, type Activations } from './activations.ts'
 export { createKernels, type Kernels, type Program } from './kernels.ts'
-export type { Machine, Registers } from './machine.ts'
+export type { Machine, Registers, Sharing } from './machine.ts'
 export { integerLayout, layouts, operations, rowTypes, type Layout, type OperationName, type Operands, type RowType } from './operations.ts'
 export { boundBytes, chunkRows, partialShape, rowBytes, segmentWords, strideOf, tileRows, wholeTiles } from './rows.ts'
+export { whole } from './whole.ts'
 export type { Data, Tensor, Type } from './tensor.ts'

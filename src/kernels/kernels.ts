@@ -1,6 +1,6 @@
 import { createArena } from './arena.ts'
 import { checkOperands } from './check.ts'
-import { registerBytes, registerWords, type Machine, type Registers } from './machine.ts'
+import { registerBytes, registerWords, type Machine, type Registers, type Sharing } from './machine.ts'
 import { operations, type OperationName, type Operations } from './operations.ts'
 import { scratchBytes } from './scratch.ts'
 import { elementBytes, viewAt, type Data, type Tensor, type Type } from './tensor.ts'
@@ -15,6 +15,8 @@ export interface Kernels extends Operations {
   readonly build: string
   /** Threads that work together. */
   readonly threads: number
+  /** How they have shared the work so far. */
+  sharing(): Sharing
   /** Fresh zeroed memory. Throws with code `memory` where it does not fit. */
   tensor(shape: readonly number[], type: Type): Tensor
   free(...tensors: (Tensor | null | undefined)[]): void
@@ -48,7 +50,7 @@ const product = (shape: readonly number[]): number => shape.reduce((a, b) => a *
 /** Kernels over a machine with a linear memory. limit: most bytes it may take. */
 export function createKernels(machine: Machine, limit = 2 ** 32 - 65536): Kernels {
   const arena = createArena(machine, limit)
-  const registers = arena.take(registerBytes)
+  const registers = arena.take(registerBytes(machine.threads))
   let scratch = { address: 0, bytes: 0 }
   let recording: { words: number[]; operations: number; scratch: number } | null = null
   let peak = 0
@@ -95,7 +97,7 @@ export function createKernels(machine: Machine, limit = 2 ** 32 - 65536): Kernel
       const bytes = Math.ceil(program.scratch / 64) * 64
       scratch = { address: take(bytes * machine.threads), bytes }
     }
-    const words = new Uint32Array(machine.buffer(), registers, registerBytes / 4)
+    const words = new Uint32Array(machine.buffer(), registers, registerBytes(machine.threads) / 4)
     words[registerWords.scratch] = scratch.address
     words[registerWords.scratchBytes] = scratch.bytes
     words[registerWords.pc] = program.words.address
@@ -113,6 +115,7 @@ export function createKernels(machine: Machine, limit = 2 ** 32 - 65536): Kernel
     name: machine.name,
     build: machine.build,
     threads: machine.threads,
+    sharing: () => machine.sharing(),
     tensor(shape, type) {
       const bytes = product(shape) * elementBytes(type)
       if (!Number.isSafeInteger(bytes)) throw new RangeError(`tensor: shape must be whole numbers, got [${shape}]`)

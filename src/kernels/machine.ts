@@ -22,14 +22,27 @@ export interface Machine {
   run(registers: number, budget: number): boolean
   /** Threads that walk a program together; each has scratch memory of its own. */
   readonly threads: number
+  /** See `Sharing`. */
+  sharing(): Sharing
   /** Ends the other threads. */
   close(): void
 }
 
 /** Registers, u32 each: where the program stands, then what the caller sets before a run. */
 export const registerWords = { pc: 0, end: 1, block: 2, tokens: 3, position: 4, row: 5, scratch: 6, scratchBytes: 7 } as const
-/** The registers proper, and what threads share behind them: assembly/registers.ts. */
-export const registerBytes = 64
+/** The registers proper with what threads share (assembly/registers.ts), then for each thread what it counts (assembly/threads.ts). */
+export const registerBytes = (threads: number): number => 64 * (1 + threads)
+
+/** How threads have shared the work since the start. */
+export interface Sharing {
+  /** Operations of which every thread took blocks: at the end of each all wait for the last. */
+  readonly barriers: number
+  /** Milliseconds each thread waited, thread 0 at barriers, the others for work too. About: awake, looks are counted and not time. */
+  readonly waited: readonly number[]
+}
+
+/** What one thread alone has to say of it. */
+export const alone: Sharing = { barriers: 0, waited: [0] }
 
 /** Where the registers lie: the first whole cache line that is free. */
 export const registersOf = (machine: Pick<Machine, 'start'>): number => Math.ceil(machine.start / 64) * 64

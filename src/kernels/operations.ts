@@ -43,6 +43,8 @@ export const operations = {
   rope: { x: 't', table: 't', heads: 'i', headDim: 'i', rotary: 'i', halves: 'i' },
   /** Stores keys and values [T, kvHeads, headDim] f32 as rows count + i at positions P + i. `type`: see `rowTypes`. */
   append: { segments: 't', keys: 't', values: 't', kvHeads: 'i', headDim: 'i', type: 'i' },
+  /** Positions of the rows count + i that were appended in this run: positions[R + i], positions [·] u32, in place of P + i. */
+  reposition: { segments: 't', positions: 't', kvHeads: 'i', headDim: 'i', type: 'i' },
   /** count += T for every KV head: what was appended is part of the cache from here on. */
   advance: { segments: 't', kvHeads: 'i' },
   /** ring [window, heads, headDim] f32: the rotated query [T, heads, headDim] at position P + i goes to row (P + i) mod window. */
@@ -94,6 +96,8 @@ export const operations = {
   topChunks: { rows: 't', counts: 't', scores: 't', sets: 'i', stride: 'i', tokens: 'i', chunk: 'i', chunks: 'i', capacity: 'i' },
   /** Rows of `from` become the rows of `to` (count = counts[set]); sets is 1 or kvHeads. In place where both are the same. */
   gather: { to: 't', from: 't', rows: 't', counts: 't', sets: 'i', capacity: 'i', kvHeads: 'i', headDim: 'i', type: 'i' },
+  /** In place: row i of x [·, width] f32 becomes its row rows[i]. rows [count] u32, ascending. FastKV, arXiv:2502.01068. */
+  gatherRows: { x: 't', rows: 't', count: 'i', width: 'i' },
   /**
    * Page bounds of the live rows from their stored keys: of all pages (1), or of those the T appended rows lie in (0). i16: largest |bound| / 4094
    * (at least 2^−126) is the page's scale, codes are the nearest whole numbers with f32(code × scale) no higher than the low, no lower than the high.

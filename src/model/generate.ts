@@ -1,12 +1,14 @@
 import type { Ledger } from '../cache/ledger.ts'
-import { expectedAnswer, footprint } from '../cache/plan.ts'
+import { expectedAnswer } from '../cache/plan.ts'
 import type { Policy } from '../cache/policy.ts'
 import type { RowType } from '../kernels/index.ts'
 import { stopMatcher, textStream, type Chat, type Tokenizer } from '../tokenizer/index.ts'
 import type { Network, Precision } from './llama.ts'
-import { shapeOf, type PrefillProgress } from './prefill.ts'
+import { memoryPlan } from './memory.ts'
+import type { PrefillProgress } from './prefill.ts'
+import { propagationOf, type Propagation } from './propagate.ts'
 import { leastTokens, promptIds, type Prompt } from './prompt.ts'
-import type { Asked, Reading } from './reading.ts'
+import { readingWindow, type Asked, type Reading } from './reading.ts'
 import { samplingOf, type Sampling } from './sample.ts'
 import { createSequence, type Sequence } from './sequence.ts'
 import { fault } from '../cache/fault.ts'
@@ -19,6 +21,8 @@ export interface GenerateOptions extends Partial<Sampling> {
   readonly budget?: number
   /** Most tokens of the answer. By default 512, or what the trained context leaves. */
   readonly maxTokens?: number
+  /** Which tokens of the prompt go through all layers: all of them unless given. Not of a document that was read before. */
+  readonly propagate?: Propagation | string | undefined
   readonly stop?: readonly string[]
   readonly ignoreEos?: boolean
   /** Tokens to make room for, above the trained context only with `extend`. */
@@ -89,13 +93,11 @@ export function answerTokens(promptTokens: number, trained: number, { maxTokens,
   return answer
 }
 
-/** Bytes that reading a prompt takes beside the weights: cache at its peak, hidden states, one tile's activations. */
-export function neededBytes(g: Pick<Generator, 'network' | 'kv'>, policy: Policy, budget: number, tokens: number, answer: number): number {
-  const { dim, hiddenDim, heads, kvHeads, headDim, vocabulary, rotary, ropes } = g.network.config
-  const { peak } = footprint({ policy, kv: g.kv, shape: shapeOf(g.network), tokens, answer, budget })
-  const rows = Math.min(256, tokens)
-  const tile = rows * 4 * (dim * 3 + (heads * 3 + kvHeads * 2) * headDim + hiddenDim * 3)
-  return peak + tokens * 4 * (dim + ropes.length * rotary + 1) + tile + vocabulary * 4 * 2
+/** Bytes that reading a prompt takes beside the weights. shared: tokens at its beginning that a reading has. */
+export function neededBytes(g: Pick<Generator, 'network' | 'kv' | 'precision'>, policy: Policy, budget: number, tokens: number, answer: number, { propagate, shared = 0 }: { readonly propagate?: Propagation | undefined; readonly shared?: number } = {}): number {
+  const { config, weights: { gap, layouts }, k: { threads } } = g.network
+  const reading = shared ? { shared, window: readingWindow } : undefined
+  return memoryPlan(config, { policy, budget, tokens, answer, kv: g.kv, precision: g.precision, weights: 0, gap, layouts, threads, propagate, reading }).peak
 }
 
 /** Reads a prompt, or what a reading of its beginning lacks, and answers it. Nothing runs before the first text is asked for. */
@@ -105,9 +107,11 @@ export function generate(g: Generator, prompt: Prompt, options: GenerateOptions 
   const policy = options.method ?? g.defaultMethod()
   const budget = options.budget ?? defaultBudget
   const { tokenizer, network } = g
+  const propagate = propagationOf(options.propagate)
   refuseLong(prompt, tokenizer, contextTokens(network.config.context, options.context, options.extend ?? false))
   const ids = promptIds(prompt, tokenizer, g.chat)
   if (!ids.length) throw fault('usage', 'a prompt must have at least one token, got none')
+  if (reading && propagate) throw fault('usage', 'propagate must be asked of a whole prompt, got a question about a document that was read in all layers')
   const most = answerTokens(ids.length, network.config.context, options)
   const answer = expectedAnswer(most)
   const story = { tokens: [] as number[], text: '', stopReason: null as StopReason | null, ledger: null as Ledger | null }
@@ -117,11 +121,12 @@ export function generate(g: Generator, prompt: Prompt, options: GenerateOptions 
   let running: AsyncGenerator<string> | undefined
 
   async function* run(): AsyncGenerator<string> {
-    const used = network.k.memory().used, needed = neededBytes(g, policy, budget, ids.length, answer)
+    const shared = reading?.shares(ids) ?? 0
+    const used = network.k.memory().used, needed = neededBytes(g, policy, budget, ids.length, answer, { propagate, shared })
     if (used + needed > g.limit)
       throw fault('memory', `memory must stay within ${(g.limit / 1e6).toFixed(0)} MB, got ${(used / 1e6).toFixed(0)} MB of weights and ${(needed / 1e6).toFixed(0)} MB for ${ids.length} prompt tokens under ${policy.name}`)
     network.k.reserve(needed)
-    const settings = { policy, budget, answer, sampling }, watch = { signal: options.signal, progress: options.progress }
+    const settings = { policy, budget, answer, sampling, propagate }, watch = { signal: options.signal, progress: options.progress }
     let sequence: Sequence | undefined, asked: Asked | undefined
     const stream = textStream(tokenizer)
     const pass = (text: string): string => {

@@ -1,5 +1,5 @@
 import { createLayer, freeLayer, writeTable, type LayerOptions } from '../cache/layer.ts'
-import type { RowType } from '../kernels/index.ts'
+import { whole, type RowType } from '../kernels/index.ts'
 import { createWave, freeWave, head, type Network, type Precision, type Stream } from './llama.ts'
 import { prefill, shapeOf, type PrefillProgress } from './prefill.ts'
 
@@ -47,8 +47,7 @@ export async function withLogits<T>(network: Network, { ids, kv, precision, ...w
 
 async function lend<T>(network: Network, precision: Precision, stream: Stream, tokens: number, use: (at: LogitsAt) => Promise<T>): Promise<T> {
   const { k, config, weights } = network
-  const wave = createWave(k, config, weights, precision, batch)
-  const logits = k.tensor([batch, config.vocabulary], 'f32')
+  const { wave, logits } = whole(k, k => ({ wave: createWave(k, config, weights, precision, batch), logits: k.tensor([batch, config.vocabulary], 'f32') }))
   const program = k.record(() => head(network, { ...wave, logits }, stream))
   let first = -batch
   try {

@@ -1,18 +1,20 @@
 import { advanced, createLayer, forkLayer, freeLayer, type LayerCache, type LayerOptions } from '../cache/layer.ts'
-import type { RowType } from '../kernels/index.ts'
+import { whole, type RowType } from '../kernels/index.ts'
 import { createWave, freeWave, type Network, type Precision } from './llama.ts'
 import { logitsOf, prefill, shapeOf, type PrefillProgress } from './prefill.ts'
 import { createSequence, type Sequence, type SequenceOptions } from './sequence.ts'
 import { fault } from '../cache/fault.ts'
 
 /** Queries that a reading keeps, so that any method's window can be asked of it later. */
-const readingWindow = 128
+export const readingWindow = 128
 
 interface Watch { readonly signal?: AbortSignal | undefined; readonly progress?: PrefillProgress | undefined }
 
 /** A prompt that was read once under no method: every row of every layer. Ask it as often as wanted. */
 export interface Reading {
   readonly ids: readonly number[]
+  /** Tokens at the beginning of a prompt that need not be read again. */
+  shares(ids: readonly number[]): number
   /** Reads what `ids` adds to the longest prefix they share with this reading. ids: the whole prompt. */
   ask(ids: readonly number[], watch?: Watch): Promise<Asked>
   free(): void
@@ -46,15 +48,21 @@ export async function createReading(network: Network, { ids, kv, precision, ...w
     free()
     throw error
   }
-  return { ids, free, ask: (asked, watch = {}) => ask(network, o, layers, ids, asked, precision, watch) }
+  return { ids, free, shares: asked => sharedTokens(ids, asked), ask: (asked, watch = {}) => ask(network, o, layers, ids, asked, precision, watch) }
+}
+
+/** How much of a prompt a reading has; its last token is always read, since an answer begins after it. */
+function sharedTokens(known: readonly number[], ids: readonly number[]): number {
+  // Queries of the reading's last tokens stand in for earlier ones only where the prompt is at least as long.
+  if (ids.length < known.length) return 0
+  let shared = 0
+  while (shared < Math.min(known.length, ids.length - 1) && known[shared] === ids[shared]) shared++
+  return shared
 }
 
 async function ask(network: Network, o: LayerOptions, read: readonly LayerCache[], known: readonly number[], ids: readonly number[], precision: Precision, watch: Watch): Promise<Asked> {
   if (!ids.length) throw fault('usage', 'a prompt must have at least one token, got none')
-  let shared = 0
-  while (shared < Math.min(known.length, ids.length - 1) && known[shared] === ids[shared]) shared++
-  // Queries of the reading's last tokens stand in for earlier ones only where the prompt is at least as long.
-  if (ids.length < known.length) shared = 0
+  const shared = sharedTokens(known, ids)
   const { k } = o
   const fresh = ids.slice(shared)
   const layers: LayerCache[] = []
@@ -74,10 +82,13 @@ async function ask(network: Network, o: LayerOptions, read: readonly LayerCache[
         leave: async index => advanced(layers[index]!, fresh.length),
       },
       async finish(stream) {
-        const wave = createWave(k, network.config, network.weights, precision, 1)
-        await logitsOf(network, wave, stream, fresh.length - 1)
-        k.copy(logits, 0, wave.logits, 0, logits.bytes)
-        freeWave(k, wave)
+        const wave = whole(k, k => createWave(k, network.config, network.weights, precision, 1))
+        try {
+          await logitsOf(network, wave, stream, fresh.length - 1)
+          k.copy(logits, 0, wave.logits, 0, logits.bytes)
+        } finally {
+          freeWave(k, wave)
+        }
       },
     })
   } catch (error) {

@@ -3,9 +3,10 @@ import type { LayerCache } from '../cache/layer.ts'
 import type { Ledger } from '../cache/ledger.ts'
 import type { Planned } from '../cache/plan.ts'
 import type { Policy } from '../cache/policy.ts'
-import type { Program, RowType, Tensor } from '../kernels/index.ts'
-import { begin, block, createStream, createWave, freeStream, freeWave, head, type Network, type Precision, type Stream } from './llama.ts'
-import { logitsOf, prefill, shapeOf, type PrefillProgress } from './prefill.ts'
+import { whole, type Program, type RowType, type Tensor } from '../kernels/index.ts'
+import { begin, block, createStream, createWave, freeStream, freeWave, head, type Network, type Precision } from './llama.ts'
+import { logitsOf, prefill, shapeOf, type PrefillOptions, type PrefillProgress } from './prefill.ts'
+import { goingOn, propagationOf, type Propagation } from './propagate.ts'
 import { greedy, penaltyWindow, type Sampling } from './sample.ts'
 import { fault } from '../cache/fault.ts'
 
@@ -17,6 +18,8 @@ export interface SequenceOptions {
   readonly kv: RowType
   readonly precision: Precision
   readonly sampling?: Sampling
+  /** Which tokens of a prompt go through all layers: all of them unless given. */
+  readonly propagate?: Propagation | string | undefined
 }
 
 /** Tokens and their cache under one policy: read prompts, draw tokens, in turns. Ids only; text is the caller's. */
@@ -45,11 +48,13 @@ interface Start { readonly cache: Cache; readonly logits: Tensor; readonly state
 
 export function createSequence(network: Network, options: SequenceOptions, start?: Start): Sequence {
   const { policy, budget, answer, kv, precision, sampling = greedy } = options
+  const propagate = propagationOf(options.propagate)
   const { k, config, weights } = network
   const cache: Cache = start?.cache ?? createCache({ k, shape: shapeOf(network), kv, policy, budget, answer })
-  const wave = createWave(k, config, weights, precision, 1)
-  const stream: Stream = createStream(k, config, 1)
-  const state = k.tensor([2], 'u32'), history = k.tensor([penaltyWindow], 'u32'), historyCount = k.tensor([1], 'u32')
+  const { wave, stream, state, history, historyCount } = whole(k, k => ({
+    wave: createWave(k, config, weights, precision, 1), stream: createStream(k, config, 1),
+    state: k.tensor([2], 'u32'), history: k.tensor([penaltyWindow], 'u32'), historyCount: k.tensor([1], 'u32'),
+  }))
   k.upload(state, [sampling.seed >>> 0, Math.floor(sampling.seed / 2 ** 32) >>> 0])
   const recent: number[] = [...start?.recent ?? []]
   let step: Program | null = null
@@ -110,6 +115,11 @@ export function createSequence(network: Network, options: SequenceOptions, start
     step = null
   }
 
+  function spread(tokens: number): PrefillOptions['propagate'] {
+    const last = policy.score?.window ?? 0
+    return propagate && { by: propagate, to: goingOn(propagate, shapeOf(network), tokens, last), last }
+  }
+
   function checkIds(ids: readonly number[]): void {
     const bad = ids.find(id => !(Number.isInteger(id) && id >= 0 && id < config.vocabulary))
     if (bad !== undefined) throw fault('usage', `tokens must be ids from 0 to ${config.vocabulary - 1}, got ${bad}`)
@@ -131,8 +141,8 @@ export function createSequence(network: Network, options: SequenceOptions, start
       forget()
       const start = cache.seen()
       cache.begin(ids.length)
-      await prefill(network, precision, { ids, start, receiver: cache, kv, signal, progress,
-        finish: prompt => logitsOf(network, wave, prompt, ids.length - 1) })
+      await prefill(network, precision, { ids, start, receiver: cache, kv, signal, progress, propagate: spread(ids.length),
+        finish: (prompt, rows) => logitsOf(network, wave, prompt, rows - 1) })
       await cache.end()
       for (const id of given.slice(-penaltyWindow)) remember(id)
       pending = null
@@ -172,8 +182,14 @@ export function createSequence(network: Network, options: SequenceOptions, start
     kept: () => cache.kept(),
     fork(other) {
       usable()
-      return createSequence(network, { ...options, sampling: other ?? sampling },
-        { cache: cache.fork(), logits: wave.logits, state: other ? null : state, id: stream.ids, pending, recent })
+      const copy = cache.fork()
+      try {
+        return createSequence(network, { ...options, sampling: other ?? sampling },
+          { cache: copy, logits: wave.logits, state: other ? null : state, id: stream.ids, pending, recent })
+      } catch (error) {
+        copy.free()
+        throw error
+      }
     },
     free() {
       if (freed) return

@@ -30,6 +30,9 @@ export interface Weights {
   readonly output: Matrix // [vocabulary, dim]
   /** Of each rope of the configuration, divisors of its frequencies [rotary / 2]; null where it has none. */
   readonly ropeFactors: readonly (Tensor | null)[]
+  /** Bytes of the gap that loading left, and the matrices' layouts. */
+  readonly gap: number
+  readonly layouts: ReadonlySet<Layout>
 }
 
 export type LoadProgress = (loadedBytes: number, totalBytes: number) => void
@@ -92,13 +95,22 @@ export function weightBytes(tensors: ReadonlyMap<string, TensorInfo>): number {
   return sum
 }
 
+/** Bytes of the place that files are loaded through, a gap in memory later on: no larger than the largest tensor. */
+export const loadingBytes = (tensors: ReadonlyMap<string, TensorInfo>): number =>
+  Math.min(slabBytes, Math.max(...Array.from(tensors.values(), tensor => tensor.bytes)))
+
+/** Layouts of the matrices. */
+export const layoutsOf = (tensors: ReadonlyMap<string, TensorInfo>): Set<Layout> =>
+  new Set([...tensors.values()].filter(tensor => tensor.shape.length > 1).map(tensor => blockType(tensor).name))
+
 /** Reads every tensor once, slab by slab, straight into packed form. */
 export async function loadWeights(k: Kernels, source: ByteSource, header: Header, config: Config, { progress, signal }: { progress?: LoadProgress; signal?: AbortSignal } = {}): Promise<Weights> {
   const tensors = findTensors(header, config)
   const total = [...tensors.values()].reduce((sum, tensor) => sum + tensor.bytes, 0)
   let loaded = 0
-  k.reserve(weightBytes(tensors) + slabBytes + alignmentBytes * tensors.size)
-  const staging = k.tensor([slabBytes], 'u8')
+  const waiting = loadingBytes(tensors)
+  k.reserve(weightBytes(tensors) + waiting + alignmentBytes * tensors.size)
+  const staging = k.tensor([waiting], 'u8')
 
   async function read(at: number, bytes: number, into: Uint8Array): Promise<void> {
     await source.read(at, into.subarray(0, bytes), signal)
@@ -126,8 +138,8 @@ export async function loadWeights(k: Kernels, source: ByteSource, header: Header
     const columns = info.shape[1]!
     if (integerLayout(layout) && columns % 32) throw new GgufError(`tensor ${name} must have a multiple of 32 columns, got ${columns}`)
     const rowBytes = info.bytes / info.shape[0]!
-    const slab = Math.max(8, Math.floor(slabBytes / rowBytes / 8) * 8)
-    const place = slab * rowBytes > slabBytes ? k.tensor([slab * rowBytes], 'u8') : staging
+    const slab = Math.max(8, Math.floor(waiting / rowBytes / 8) * 8)
+    const place = slab * rowBytes > waiting ? k.tensor([slab * rowBytes], 'u8') : staging
     const packed = k.tensor([packedBytes(layout, rows, columns)], 'u8')
     for (let first = 0; first < rows; first += slab) {
       const n = Math.min(slab, rows - first)
@@ -169,7 +181,7 @@ export async function loadWeights(k: Kernels, source: ByteSource, header: Header
   const ropeFactors: (Tensor | null)[] = []
   for (const { divisors } of config.ropes) ropeFactors.push(typeof divisors === 'string' ? await vector(divisors) : divisors && given(k, divisors))
   k.free(staging)
-  return { embedding, layers, norm, output, ropeFactors }
+  return { embedding, layers, norm, output, ropeFactors, gap: waiting, layouts: layoutsOf(tensors) }
 }
 
 function given(k: Kernels, numbers: readonly number[]): Tensor {

@@ -1,5 +1,5 @@
 import { createKernels, type Kernels } from '../kernels/kernels.ts'
-import { registerWords, type Machine } from '../kernels/machine.ts'
+import { alone, registerWords, type Machine } from '../kernels/machine.ts'
 import { operations, type OperationName, type Words } from '../kernels/operations.ts'
 import { activation } from './activation.ts'
 import { attend } from './attend.ts'
@@ -53,6 +53,7 @@ function machine(): Machine {
     },
     opcode: name => names.indexOf(name) + 1,
     threads: 1,
+    sharing: () => alone,
     close() {},
     run(registers, budget) {
       const at = registers / 4, state = stateOf(m, registers)

@@ -15,6 +15,13 @@ function append(m: Memory, a: Words<'append'>, { tokens, position }: State): voi
   }
 }
 
+function reposition(m: Memory, a: Words<'reposition'>, { tokens, row }: State): void {
+  for (let h = 0; h < a.kvHeads; h++) {
+    const rows = rowsOf(m, a.segments, h, a.headDim, a.type)
+    for (let i = 0; i < tokens; i++) m.u32[rows.place(rows.count + i).position / 4] = m.u32[a.positions / 4 + row + i]!
+  }
+}
+
 function advance(m: Memory, a: Words<'advance'>, { tokens }: State): void {
   for (let h = 0; h < a.kvHeads; h++) m.u32[a.segments / 4 + h * segmentWords]! += tokens
 }
@@ -35,4 +42,11 @@ function gather(m: Memory, a: Words<'gather'>): void {
   }
 }
 
-export const rows = { append, advance, observe, gather }
+function gatherRows(m: Memory, a: Words<'gatherRows'>): void {
+  for (let i = 0; i < a.count; i++) {
+    const from = a.x / 4 + m.u32[a.rows / 4 + i]! * a.width
+    m.f32.copyWithin(a.x / 4 + i * a.width, from, from + a.width)
+  }
+}
+
+export const rows = { append, reposition, advance, observe, gather, gatherRows }

@@ -1,8 +1,9 @@
 import { instantiate } from '@assemblyscript/loader'
 import { createKernels, type Kernels } from '../kernels/kernels.ts'
-import { registersOf, type Machine } from '../kernels/machine.ts'
+import { alone, registersOf, type Machine, type Sharing } from '../kernels/machine.ts'
 import { builds, choose, compile, refuseRelaxed, wrongSum, type Build, type Dots } from './choose.ts'
-import { canShare, startThreads } from './workers.ts'
+import { sharingOf } from './sharing.ts'
+import { startThreads, threadsHere } from './workers.ts'
 
 export { builds, choose, type Build } from './choose.ts'
 
@@ -27,6 +28,7 @@ interface Exports {
   readonly dots: Dots
   run(registers: number, threads: number, budget: number): number
   end(registers: number): void
+  look(at: number, zero: number, most: number): number
   readonly [operation: string]: unknown
 }
 
@@ -49,7 +51,7 @@ function checkGiven({ dots, heapBase }: Exports, memory: WebAssembly.Memory, bui
 export async function wasm({ build: forced, limit, threads: wanted = 1, module: given }: WasmOptions = {}): Promise<Kernels> {
   if (forced !== undefined && !builds.includes(forced)) throw Object.assign(new RangeError(`build must be one of ${builds.join(', ')}, got ${forced}`), { code: 'usage' })
   const chosen = given ? null : await choose(forced)
-  const threads = wanted > 1 && canShare() && !given ? wanted : 1
+  const threads = given ? 1 : threadsHere(wanted)
   const memory = reserve(threads > 1, limit)
   let module: WebAssembly.Module, exports: Exports
   try {
@@ -66,7 +68,7 @@ export async function wasm({ build: forced, limit, threads: wanted = 1, module: 
     return global.value as number
   }
   const opcodes = new Map<string, number>()
-  let stop = (): void => {}
+  let stop = (): void => {}, sharing = (): Sharing => alone
   const machine: Machine = {
     name: 'wasm', build, start: number('heapBase'), threads,
     buffer: () => memory.buffer,
@@ -85,11 +87,13 @@ export async function wasm({ build: forced, limit, threads: wanted = 1, module: 
       return code
     },
     run: (registers, budget) => exports.run(registers, threads, budget) === 1,
+    sharing: () => sharing(),
     close: () => stop(),
   }
   const kernels = createKernels(machine, limit)
   if (threads > 1) {
     const registers = registersOf(machine)
+    sharing = sharingOf(memory, registers, threads, exports.look)
     const terminate = await startThreads({ module, memory, registers, threads })
     stop = () => {
       exports.end(registers)

@@ -1,11 +1,23 @@
 /** What a helping thread is started with. */
 interface Errand { readonly module: WebAssembly.Module; readonly memory: WebAssembly.Memory; readonly registers: number; readonly thread: number }
 
-/** A thread's whole program: it works in wasm until it is sent home. `post` and `receive` are the platform's. */
+/** i32 words behind the registers that sleeping needs, as assembly/registers.ts draws them. */
+const number = 9, asleep = 13, over = 14
+
+/** A thread's whole program: it works in wasm, and sleeps where there is nothing to do, until it is sent home. `post` and `receive` are the platform's. */
 const program = `receive(async ({ module, memory, registers, thread }) => {
   const { exports } = await WebAssembly.instantiate(module, { env: { memory } })
+  const at = registers / 4, slept = (registers + 64 * (1 + thread)) / 8 + 1
   post('ready')
-  exports.help(registers, thread)
+  while (true) {
+    const seen = exports.help(registers, thread), words = new Int32Array(memory.buffer)
+    if (Atomics.load(words, at + ${over})) return
+    const start = performance.now()
+    Atomics.add(words, at + ${asleep}, 1)
+    Atomics.wait(words, at + ${number}, seen)
+    Atomics.sub(words, at + ${asleep}, 1)
+    new Float64Array(memory.buffer)[slept] += performance.now() - start
+  }
 })`
 const forNode = `const { parentPort } = require('node:worker_threads')
 const post = message => parentPort.postMessage(message), receive = then => parentPort.once('message', then)
@@ -15,11 +27,22 @@ ${program}`
 
 interface Thread { send(errand: Errand): void; readonly ready: Promise<void>; stop(): void }
 
-/** Whether threads can share memory here. Pages must be isolated: elsewhere a shared memory can be made but not sent. */
-export const canShare = (): boolean => typeof SharedArrayBuffer === 'function'
-  && ((globalThis as { crossOriginIsolated?: boolean }).crossOriginIsolated !== false || isNode())
+/** Node's own threads: in Node, and in Deno and Bun, where a program ends with such threads waiting. */
+const isNode = (): boolean => typeof process === 'object' && typeof process.versions?.node === 'string' && typeof (globalThis as { document?: unknown }).document === 'undefined'
 
-const isNode = (): boolean => typeof process === 'object' && typeof process.versions?.node === 'string' && typeof (globalThis as { Worker?: unknown }).Worker === 'undefined'
+/** Whether threads can share memory here. Pages and their workers must be isolated: elsewhere a shared memory can be made but not sent. */
+const canShare = (): boolean => typeof SharedArrayBuffer === 'function'
+  && (isNode() || typeof Worker === 'function' && (globalThis as { crossOriginIsolated?: boolean }).crossOriginIsolated === true)
+
+let told = false
+
+/** How many of the wanted threads there can be. A developer learns once, in the console, why it is one. */
+export function threadsHere(wanted: number): number {
+  if (wanted <= 1 || canShare()) return Math.max(1, wanted)
+  if (!told) console.warn(`threads: one runs, since memory can be shared only where a page is cross-origin isolated (headers COOP and COEP), got ${wanted}`)
+  told = true
+  return 1
+}
 
 async function nodeThread(): Promise<Thread> {
   const { Worker } = await import('node:worker_threads')
@@ -39,8 +62,6 @@ async function nodeThread(): Promise<Thread> {
 function webThread(): Thread {
   const url = URL.createObjectURL(new Blob([forWeb], { type: 'text/javascript' }))
   const worker = new Worker(url, { type: 'module' })
-  // Bun and Deno, like Node, would wait for it.
-  ;(worker as { unref?: () => void }).unref?.()
   return {
     ready: new Promise<void>((done, failed) => {
       worker.onmessage = () => done()

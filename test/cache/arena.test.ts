@@ -1,7 +1,7 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { createArena } from '../../src/kernels/arena.ts'
-import type { Machine } from '../../src/kernels/machine.ts'
+import { alone, type Machine } from '../../src/kernels/machine.ts'
 import { wasm } from '../../src/wasm/index.ts'
 import { random } from '../cases.ts'
 
@@ -9,7 +9,7 @@ import { random } from '../cases.ts'
 function memory(most = Infinity): Machine {
   let buffer = new ArrayBuffer(64)
   return {
-    name: 'memory', build: 'memory', start: 10, buffer: () => buffer, opcode: () => 0, run: () => true, threads: 1, close() {},
+    name: 'memory', build: 'memory', start: 10, buffer: () => buffer, opcode: () => 0, run: () => true, threads: 1, sharing: () => alone, close() {},
     grow(bytes) {
       if (bytes > most) return false
       const next = new Uint8Array(bytes)

@@ -62,6 +62,37 @@ for (const type of ['f32', 'i16'] as const) {
   })
 }
 
+for (const type of ['f32', 'i16'] as const)
+  test(`positions of appended ${type} rows as told`, async () => {
+    for (const [count, row] of [[1, 0], [60, 3], [64, 7], [200, 0]] as const)
+      await compare(`reposition after ${count} rows, from row ${row}`, async b => {
+        const kvHeads = 2, headDim = 20, more = 9, n = more * kvHeads * headDim
+        const segments = await b.segments({ kvHeads, headDim, type, keys: grid(count * kvHeads * headDim), values: grid(count * kvHeads * headDim, 2), count, split: count >= 64 ? 64 : 0, capacity: 256 })
+        const keys = b.tensor([more, kvHeads, headDim], 'f32', grid(n, 3)), values = b.tensor([more, kvHeads, headDim], 'f32', grid(n, 4))
+        const positions = b.tensor([row + more], 'u32', Array.from({ length: row + more }, (_, i) => 1000 + 7 * i))
+        await b.run({ tokens: more, position: 500, row }, () => {
+          b.k.append({ segments, keys, values, kvHeads, headDim, type: rowTypes[type] })
+          b.k.reposition({ segments, positions, kvHeads, headDim, type: rowTypes[type] })
+          b.k.advance({ segments, kvHeads })
+        })
+        return { bytes: { data: await parts(b, segments, kvHeads, type, headDim), tolerance: 0 } }
+      })
+  })
+
+test('rows of a tensor move up in place', async () => {
+  for (const width of [1, 20, 256, 257, 600])
+    for (const share of [0, 0.3, 1])
+      await compare(`gatherRows of width ${width}, a share of ${share}`, async b => {
+        const many = 40, next = random(width), data = grid(many * width)
+        const kept = Array.from({ length: many }, (_, i) => i).filter(i => next() < share || i === many - 1)
+        const x = b.tensor([many, width], 'f32', data), rows = b.tensor([kept.length], 'u32', kept)
+        await b.run({ tokens: 0, position: 0 }, () => b.k.gatherRows({ x, rows, count: kept.length, width }))
+        const moved = await b.k.read(x, 0, many * width)
+        assert.equal([...moved.subarray(0, kept.length * width)], kept.flatMap(row => [...data.subarray(row * width, (row + 1) * width)]))
+        return { x: { data: moved, tolerance: 0 } }
+      })
+})
+
 test('the ring holds the last queries, whatever the batches', async () => {
   for (const window of [1, 4, 32])
     for (const batches of [[1, 1, 1], [3, 40, 2], [100], [33, 31]])

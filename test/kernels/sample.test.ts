@@ -1,6 +1,6 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { normal } from '../cases.ts'
+import { normal, random } from '../cases.ts'
 import { compare, type Bench } from './harness.ts'
 
 const test = suite('sample')
@@ -61,6 +61,13 @@ test('draws what the reference draws', async () => {
       { topP: 0.9, minP: 0.05 }, { topK: 40, topP: 0.95, minP: 0.05, temperature: 0.8 }, { temperature: 2, penalty: 1.3, history: [0, 0, 1, n, n - 1] }])
       await check(logits, { ...o, draws: 20, seed: [n, 7] })
   }
+})
+
+test('top-p among many, flat and steep, with ties', async () => {
+  const n = 5000, next = random(3)
+  for (const [what, logits] of [['steep', normal(n, 5).map(x => 6 * x)], ['flat', normal(n, 6)], ['ties', Float32Array.from({ length: n }, () => Math.floor(next() * 4))], ['equal', new Float32Array(n)]] as const)
+    for (const o of [{ topP: 0.9 }, { topP: 0.999 }, { topP: 0.6, minP: 0.2 }, { topK: 100 }, { topK: 1500, topP: 0.95 }, { topK: n - 1 }])
+      await compare(`${what}, ${JSON.stringify(o)}`, async b => ({ ids: { data: await ids(b, logits, { ...o, draws: 6, seed: [11, 3] }), tolerance: 0 } }))
 })
 
 test('ties in top-k keep the lower ids', async () => {

@@ -1,4 +1,5 @@
 import { createKernels } from '../../src/kernels/kernels.ts'
+import { alone } from '../../src/kernels/machine.ts'
 import type { Kernels, OperationName } from '../../src/kernels/index.ts'
 import { bytes } from '../../src/wasm/builds/simd.ts'
 
@@ -14,7 +15,7 @@ export async function stopping(budget: number): Promise<{ readonly k: Kernels; c
     buffer: () => memory.buffer,
     grow: () => false,
     opcode: (name: OperationName) => value(name),
-    threads: 1,
+    threads: 1, sharing: () => alone,
     close() {},
     run(registers) {
       calls++

@@ -3,7 +3,7 @@ import * as assert from 'uvu/assert'
 import { load } from '../../src/load.ts'
 import { methods } from '../../src/methods/index.ts'
 import type { Policy } from '../../src/cache/policy.ts'
-import { tiny } from '../models.ts'
+import { tiny, withSmollm } from '../models.ts'
 
 /** Ids and logits of every method, in both precisions. */
 async function answers(threads: number): Promise<{ name: string; ids: number[]; logits: number[] }[]> {
@@ -42,6 +42,22 @@ test('one head shared by threads in chunks gives the same bits', async () => {
     model.free()
   }
   assert.equal(results[1], results[0])
+})
+
+withSmollm(test, 'few barriers: products of the same activations are shared out as one', async path => {
+  const model = await load(path, { threads: 2 })
+  const sequence = model.sequence({ policy: methods.full(), budget: 64, answer: 8 })
+  await sequence.prefill(Array.from({ length: 600 }, (_, i) => 3 + i * 37 % 1000))
+  await sequence.next()
+  const before = model.kernels.sharing()
+  await sequence.next()
+  const after = model.kernels.sharing()
+  // A layer: query, key, value; attention; output; gate, up; down. Then the head. A pause within an operation splits it.
+  const barriers = after.barriers - before.barriers, least = model.config.layers * 5 + 1
+  assert.ok(barriers >= least && barriers <= least + 5, `${barriers}`)
+  assert.is(after.waited.length, 2)
+  assert.ok(after.waited.every((ms, thread) => ms >= before.waited[thread]!) && after.waited[1]! > 0, after.waited.join())
+  model.free()
 })
 
 test.run()

@@ -134,6 +134,23 @@ test('a reading answers as one pass does, under every method, where layers slide
   reading.free()
 }))
 
+test('tokens that stay behind are refused where layers slide, and spread over a model that scales its scores', async () => {
+  await withModel('gemma2', async model => {
+    const sequence = model.sequence({ policy: full(), budget: 1, answer, propagate: 'fastkv' })
+    await sequence.prefill(someIds(100)).then(() => assert.unreachable('read'), (error: Error & { code?: string }) => {
+      assert.is(error.code, 'usage')
+      assert.is(error.message, 'fastkv: every layer of the model must see all tokens, got 2 of 4 that slide')
+    })
+    sequence.free()
+  })
+  await withModel('granite', async model => {
+    const sequence = model.sequence({ policy: full(), budget: 1, answer, propagate: 'fastkv,rate=1' }), other = model.sequence({ policy: full(), budget: 1, answer })
+    await sequence.prefill(someIds(100))
+    await other.prefill(someIds(100))
+    assert.equal([...await sequence.logits()], [...await other.logits()])
+  })
+})
+
 test('threads change no bit, and a freed model leaves nothing behind', async () => {
   const all: unknown[] = []
   for (const threads of [1, 2]) {
