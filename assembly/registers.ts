@@ -1,7 +1,8 @@
 // What changes between runs of a program, in memory that the host plans (src/kernels/machine.ts):
 //   0 pc · 4 end · 8 block · 12 tokens · 16 position · 20 row · 24 scratch · 28 scratch bytes of one thread
-// and what threads share while an operation runs (assembly/threads.ts):
-//   32 ticket i64 · 40 operation · 44 first block · 48 blocks not done · 52 threads asleep · 56 over
+// and what threads share while an operation runs (assembly/threads.ts), apart from what all of them read all the time:
+//   64 ticket i64 · 72 operation · 76 first block · 80 threads asleep · 84 over, and a line further 128 blocks not done
+// and from 192 on a line of 64 bytes for each thread.
 
 let registers: usize = 0
 let cost: i32 = 1

@@ -20,7 +20,7 @@ const PART: i32 = 3
 // @ts-ignore: decorator
 @inline
 function lineOf(registers: usize, thread: i32): usize {
-  return registers + 64 + (<usize>thread << 6)
+  return registers + 192 + (<usize>thread << 6)
 }
 
 /** Looks at an i32 as long as it is zero, or as long as it is not, at most `most` times. Returns how often. Not inlined: engines make fast what is called again. */
@@ -34,30 +34,30 @@ export function look(at: usize, zero: bool, most: i32): i32 {
 /** Takes and runs blocks of the operation at hand until none is left. thread: 0 is the main one. */
 function takeBlocks(registers: usize, thread: i32): void {
   while (true) {
-    const ticket = atomic.load<i64>(registers, 32)
+    const ticket = atomic.load<i64>(registers, 64)
     const left = <i32>ticket
     if (left <= 0) return
     const many = max(1, left >> PART)
-    if (atomic.cmpxchg<i64>(registers, ticket, ticket - many, 32) != ticket) continue
+    if (atomic.cmpxchg<i64>(registers, ticket, ticket - many, 64) != ticket) continue
     const scratch = load<usize>(registers, 24) + <usize>thread * load<usize>(registers, 28)
-    const pc = load<usize>(registers, 40), last = load<i32>(registers, 44) + left - 1
+    const pc = load<usize>(registers, 72), last = load<i32>(registers, 76) + left - 1
     for (let i = 0; i < many; i++) executeAt(pc, last - i, scratch)
-    atomic.sub<i32>(registers, many, 48)
+    atomic.sub<i32>(registers, many, 128)
   }
 }
 
 /** Runs `many` blocks of the operation at `pc` from `first` on, with whoever helps; returns when all are done. */
 export function share(registers: usize, pc: usize, first: i32, many: i32): void {
-  store<usize>(registers, pc, 40)
-  store<i32>(registers, first, 44)
-  atomic.store<i32>(registers, many, 48)
-  const number = (atomic.load<i64>(registers, 32) >> 32) + 1
-  atomic.store<i64>(registers, number << 32 | <i64>many, 32)
-  if (atomic.load<i32>(registers, 52)) atomic.notify(registers + 36, -1)
+  store<usize>(registers, pc, 72)
+  store<i32>(registers, first, 76)
+  atomic.store<i32>(registers, many, 128)
+  const number = (atomic.load<i64>(registers, 64) >> 32) + 1
+  atomic.store<i64>(registers, number << 32 | <i64>many, 64)
+  if (atomic.load<i32>(registers, 80)) atomic.notify(registers + 68, -1)
   takeBlocks(registers, 0)
   // The main thread of a page must not sleep, and the others are at their last block.
   let looks: i64 = 0
-  while (atomic.load<i32>(registers, 48)) looks += look(registers + 48, false, LOOKS)
+  while (atomic.load<i32>(registers, 128)) looks += look(registers + 128, false, LOOKS)
   const line = lineOf(registers, 0)
   store<i64>(line, load<i64>(line) + looks)
   store<i32>(line, load<i32>(line, 16) + 1, 16)
@@ -72,21 +72,21 @@ export function help(registers: usize, thread: i32): i32 {
   bind(registers)
   const line = lineOf(registers, thread)
   while (true) {
-    const ticket = atomic.load<i64>(registers, 32)
+    const ticket = atomic.load<i64>(registers, 64)
     if (<i32>ticket > 0) {
       takeBlocks(registers, thread)
       continue
     }
-    const looks = look(registers + 32, true, LOOKS)
+    const looks = look(registers + 64, true, LOOKS)
     store<i64>(line, load<i64>(line) + looks)
-    if (looks == LOOKS || atomic.load<i32>(registers, 56)) return <i32>(ticket >> 32)
+    if (looks == LOOKS || atomic.load<i32>(registers, 84)) return <i32>(ticket >> 32)
   }
 }
 
 /** Sends the helping threads home. */
 export function end(registers: usize): void {
   if (!ASC_FEATURE_THREADS) return
-  atomic.store<i32>(registers, 1, 56)
-  atomic.add<i64>(registers, 1 << 32, 32)
-  atomic.notify(registers + 36, -1)
+  atomic.store<i32>(registers, 1, 84)
+  atomic.add<i64>(registers, 1 << 32, 64)
+  atomic.notify(registers + 68, -1)
 }

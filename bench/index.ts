@@ -13,8 +13,10 @@ const benches: Readonly<Record<string, Bench>> = {
   model: { about: 'loading, first token, prefill and decode up to 128k, sampling', run: () => import('./model.ts') },
   methods: { about: 'every method from the same cache: decode against full, bytes held, rows read', run: () => import('./methods.ts') },
   threads: { about: 'decode and prefill with two threads against one', run: () => import('./threads.ts') },
+  builds: { about: 'the relaxed build against simd: products, prefill, decode', run: () => import('./builds.ts') },
   long: { about: 'memory of 131,072 tokens on the shape of Llama-3.2-1B, as planned and as counted', run: () => import('./long.ts') },
   propagate: { about: "what FastKV's token-selective propagation saves and costs", run: () => import('./propagate.ts') },
+  kv: { about: 'what each cache type costs: error, answers, bytes, time', run: () => import('./kv.ts') },
   profile: { about: 'where the time of a decode step and of a prefill goes', run: () => import('./profile.ts') },
   peers: { about: 'wllama in Chromium and llama.cpp native beside us, in one run (installs them at first)', run: () => import('./peers/index.ts') },
 }

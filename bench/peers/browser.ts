@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { readFile } from 'node:fs/promises'
 import type { AddressInfo } from 'node:net'
@@ -136,6 +136,7 @@ export async function openBrowser(modules: string, model: string): Promise<Brows
     async close() {
       await browser.close()
       server.close()
+      rmSync(files, { recursive: true })
     },
   }
 }

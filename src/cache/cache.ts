@@ -89,8 +89,8 @@ export function createCache(o: CacheOptions, start?: Start): Cache {
   let before = 0
   let state = new Map<string, unknown>()
   let chosen: Rows | null = null
-  /** Layers whose last recorded step reads chosen rows. */
-  const choosing = new Set<number>()
+  /** Layers whose last recorded step reads chosen rows, and how many they are. */
+  const choosing = new Map<number, Rows>()
   let afterPrefill = start?.afterPrefill ?? { tokensHeld: 0, kvBytes: 0 }
 
   const all = (): LayerCache[] => [...held, ...active, passing].filter(layer => layer !== undefined)
@@ -262,7 +262,7 @@ export function createCache(o: CacheOptions, start?: Start): Cache {
       if (rows && policy.decode.finish) policy.decode.finish(k, out, rows, view(at))
       if (rows) {
         chosen = rows
-        choosing.add(at)
+        choosing.set(at, rows)
       } else choosing.delete(at)
     },
     advance() {
@@ -294,9 +294,10 @@ export function createCache(o: CacheOptions, start?: Start): Cache {
     },
     async ledger() {
       const { bytes: memoryBytes, peak: memoryBytesPeak } = k.memory()
-      // Layers choose one after the other into the same place: what the last of them chose stands for all that choose.
-      const taken = chosen ? mean(Array.from(await k.read(chosen.counts, 0, chosen.sets))) : 0
-      const read = every.map(at => choosing.has(at) ? taken : held[at] ? Math.min(windowOf(at) || Infinity, mean(readFrom(at).heads.map(s => s.count))) : 0)
+      const read = await Promise.all(every.map(async at => {
+        const rows = choosing.get(at)
+        return rows ? mean(Array.from(await k.read(rows.counts, 0, rows.sets))) : held[at] ? Math.min(windowOf(at) || Infinity, mean(readFrom(at).heads.map(s => s.count))) : 0
+      }))
       return {
         tokensSeen: seen, tokensHeld: tokensHeld(), kvBytes: bytes(), kvBytesFull: fullBytes(shape, kv, Math.max(asked, seen - answer), answer),
         kvBytesPeak: peak, rowsReadPerStep: mean(read),

@@ -29,7 +29,7 @@ export async function loadModel(input: Input, options = engineOf(input)): Promis
     const model = await load(source, { ...options, signal: input.signal, progress: (done, total) => bar.update(done / 1e6, total / 1e6) })
     const loadMs = performance.now() - started
     const { threads } = model.kernels
-    if (options.threads !== undefined && threads < options.threads && !input.on('quiet')) say(`--threads ${options.threads}: ${threads === 1 ? 'one thread runs' : `${threads} threads run`}, since memory cannot be shared here`)
+    if (options.threads !== undefined && threads < options.threads && !input.on('quiet')) say(`--threads ${options.threads}: ${threads === 1 ? 'one thread runs' : `${threads} threads run`}, since ${model.kernels.name === 'reference' ? 'the reference is plain loops' : 'memory cannot be shared here'}`)
     return { model, loadMs }
   } finally {
     bar.stop()

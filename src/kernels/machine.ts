@@ -30,8 +30,10 @@ export interface Machine {
 
 /** Registers, u32 each: where the program stands, then what the caller sets before a run. */
 export const registerWords = { pc: 0, end: 1, block: 2, tokens: 3, position: 4, row: 5, scratch: 6, scratchBytes: 7 } as const
+/** Where, behind the registers, each thread has a line of 64 bytes. */
+export const threadLines = 192
 /** The registers proper with what threads share (assembly/registers.ts), then for each thread what it counts (assembly/threads.ts). */
-export const registerBytes = (threads: number): number => 64 * (1 + threads)
+export const registerBytes = (threads: number): number => threadLines + 64 * threads
 
 /** How threads have shared the work since the start. */
 export interface Sharing {

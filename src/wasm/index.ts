@@ -24,7 +24,7 @@ const mostPages = 65535 // the last page stays out, so that every end fits 32 bi
 interface Exports {
   readonly heapBase: WebAssembly.Global
   /** 1 in the relaxed build. */
-  readonly relaxed: WebAssembly.Global
+  readonly relaxed?: WebAssembly.Global
   readonly dots: Dots
   run(registers: number, threads: number, budget: number): number
   end(registers: number): void
@@ -60,7 +60,7 @@ export async function wasm({ build: forced, limit, threads: wanted = 1, module: 
   } catch (cause) {
     throw Object.assign(new Error(`backend wasm must start with WebAssembly SIMD, got ${cause instanceof Error ? cause.message : cause}`, { cause }), { code: 'backend' })
   }
-  const build = exports.relaxed.value ? 'relaxed' : 'simd'
+  const build = exports.relaxed?.value ? 'relaxed' : 'simd'
   if (given) checkGiven(exports, memory, build, forced)
   const number = (name: string): number => {
     const global = exports[name]

@@ -1,10 +1,10 @@
-import type { Sharing } from '../kernels/machine.ts'
+import { threadLines, type Sharing } from '../kernels/machine.ts'
 
 /** The kernels' own way to wait: looks at an address, returns how often. */
 type Look = (at: number, zero: number, most: number) => number
 
-/** Looks timed at a go, and goes: the quickest counts, a millisecond or two in all. */
-const timed = 50_000, goes = 20
+/** Looks timed at a go, and goes, of which the quickest counts: enough for the engine to make them fast, 20 ms in all. */
+const timed = 20_000, goes = 1000
 
 /** Milliseconds of a look at a word that nobody writes. */
 function lookMs(look: Look, at: number): number {
@@ -22,8 +22,8 @@ export function sharingOf(memory: WebAssembly.Memory, registers: number, threads
   let each: number | undefined
   return () => {
     // The last word of thread 0's line is nobody's.
-    const ms = each ??= lookMs(look, registers + 124)
-    const words = new DataView(memory.buffer, registers + 64, 64 * threads)
+    const ms = each ??= lookMs(look, registers + threadLines + 60)
+    const words = new DataView(memory.buffer, registers + threadLines, 64 * threads)
     const waited = Array.from({ length: threads }, (_, thread) => Number(words.getBigInt64(64 * thread, true)) * ms + words.getFloat64(64 * thread + 8, true))
     return { barriers: words.getInt32(16, true), waited }
   }

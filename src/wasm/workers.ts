@@ -1,13 +1,15 @@
+import { threadLines } from '../kernels/machine.ts'
+
 /** What a helping thread is started with. */
 interface Errand { readonly module: WebAssembly.Module; readonly memory: WebAssembly.Memory; readonly registers: number; readonly thread: number }
 
 /** i32 words behind the registers that sleeping needs, as assembly/registers.ts draws them. */
-const number = 9, asleep = 13, over = 14
+const number = 17, asleep = 20, over = 21
 
 /** A thread's whole program: it works in wasm, and sleeps where there is nothing to do, until it is sent home. `post` and `receive` are the platform's. */
 const program = `receive(async ({ module, memory, registers, thread }) => {
   const { exports } = await WebAssembly.instantiate(module, { env: { memory } })
-  const at = registers / 4, slept = (registers + 64 * (1 + thread)) / 8 + 1
+  const at = registers / 4, slept = (registers + ${threadLines} + 64 * thread) / 8 + 1
   post('ready')
   while (true) {
     const seen = exports.help(registers, thread), words = new Int32Array(memory.buffer)
@@ -36,10 +38,10 @@ const canShare = (): boolean => typeof SharedArrayBuffer === 'function'
 
 let told = false
 
-/** How many of the wanted threads there can be. A developer learns once, in the console, why it is one. */
+/** How many of the wanted threads there can be. A page's developer learns once, in the console, why it is one; the command line says it itself. */
 export function threadsHere(wanted: number): number {
   if (wanted <= 1 || canShare()) return Math.max(1, wanted)
-  if (!told) console.warn(`threads: one runs, since memory can be shared only where a page is cross-origin isolated (headers COOP and COEP), got ${wanted}`)
+  if (!told && !isNode()) console.warn(`threads: one runs, since memory can be shared only where a page is cross-origin isolated (headers COOP and COEP), got ${wanted}`)
   told = true
   return 1
 }

@@ -148,6 +148,18 @@ test('template: a file without one, and one that fails', async () => {
   assert.is((await cli(['run', '--model', file('none.gguf', unnamed), '--prompt', 'Hi', '--max-tokens', '1', '--raw'])).code, 0)
 })
 
+test('plan: all memory, and less of it where tokens stay behind', async () => {
+  const whole = (await json('plan', '--tokens', '16000', '--method', 'full')).rows[0], some = await json('plan', '--tokens', '16000', '--method', 'full', '--propagate', 'fastkv,layer=1,rate=0.25')
+  assert.equal([some.propagate.layer, some.propagate.rate, some.rows[0].tokensHeld], [1, 0.25, 10_000])
+  const { held, peak, slack, ...parts } = whole.memory as Record<string, number>
+  assert.ok(held! < peak! && some.rows[0].memory.peak < peak! && slack! > 0)
+  assert.equal(Object.keys(parts), ['weights', 'cache', 'passing', 'hidden', 'angles', 'activations', 'scores', 'scratch'])
+  assert.ok(Math.abs(Object.values(parts).reduce((a, b) => a + b, slack!) - peak!) < 1)
+  const text = await cli(['plan', '--tokens', '16000', '--method', 'rocketkv'])
+  for (const part of ['weights', 'hidden states', 'in all']) assert.match(text.out, new RegExp(`^${part} +[\\d.]+ [kMG]?B$`, 'm'))
+  assert.equal([(await cli(['plan', '--tokens', '100', '--propagate', 'gemfilter'])).code, (await cli(['plan', '--tokens', '100', '--propagate', 'fastkv,layer=4'])).code], [2, 2])
+})
+
 withSmollm(test, 'plan and answer with the 135M model', async model => {
   const plan = await json('plan', '--model', model, '--tokens', '100000')
   const by = Object.fromEntries(plan.rows.map((row: any) => [row.method, row]))

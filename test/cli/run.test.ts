@@ -44,6 +44,17 @@ test('--json gives the contract and nothing else', async () => {
   assert.is(r.ledger.afterPrefill.tokensHeld, r.promptTokens)
 })
 
+test('--propagate: tokens that stay behind are in no later layer', async () => {
+  const kept = file('propagated.json')
+  const r = await json('run', '--document', document, '--prompt', 'What is the code?', '--method', 'full', '--propagate', 'fastkv,layer=1,rate=0.25', '--max-tokens', '3', '--ignore-eos', '--kept', kept)
+  follows(r, { ...contract, propagate: { name: text, paper: text, layer: number, rate: number, window: number, kernel: number } })
+  const on = Math.floor(r.promptTokens / 4), { layers } = JSON.parse(readFileSync(kept, 'utf8'))
+  assert.equal(layers.map((heads: number[][]) => heads.map(rows => rows.length)), [r.promptTokens, r.promptTokens, on, on].map(rows => [rows, rows]))
+  assert.is(layers[3][1].at(-1), r.promptTokens - 1)
+  assert.is(r.ledger.tokensSeen, r.promptTokens + 2)
+  assert.is((await cli([...short, '--propagate', 'fastkv,rate=2'])).code, 2)
+})
+
 test('a compressed cache holds less, and says what', async () => {
   const kept = file('kept.json')
   const r = await json('run', '--document', document, '--prompt', 'What is the code?', '--method', 'snapkv,window=16,kernel=5', '--budget', '64', '--max-tokens', '3', '--kept', kept, '--logits', '3')
@@ -163,6 +174,9 @@ test('--kv, --precision, --backend, --build and --threads say what runs', async 
   const { out, err } = await cli([...short, '--threads', '4', '--json'])
   assert.is(JSON.parse(out).threads, 4)
   assert.is(err, '')
+  const without = await cli([...short, '--threads', '4', '--json'], { env: { NODE_OPTIONS: '--import=data:text/javascript,delete%20globalThis.SharedArrayBuffer' } })
+  assert.is(JSON.parse(without.out).threads, 1)
+  assert.is(without.err, '--threads 4: one thread runs, since memory cannot be shared here\n')
 })
 
 test('--context and --system', async () => {

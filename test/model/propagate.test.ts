@@ -63,6 +63,15 @@ for (const row of working) {
   })
 }
 
+test('rows that a step reads are a mean over layers that hold different many', async () => {
+  const model = await llama({ layers }), budget = 200, read = budget / 2, on = 75
+  const sequence = model.sequence({ policy: policyOf({ method: 'hsa' }), budget, answer, propagate: fastkv({ layer: 2, rate: on / prompt.length }) })
+  await sequence.prefill(prompt)
+  await draw(sequence, 4)
+  assert.is((await sequence.ledger()).rowsReadPerStep, (3 * read + on + 3) / 4)
+  model.free()
+})
+
 test('threads change no bit', async () => {
   for (const row of working.slice(0, 2)) {
     assert.equal(await seen(row, 'fastkv,rate=0.3', 2), await seen(row, 'fastkv,rate=0.3'))

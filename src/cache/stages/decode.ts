@@ -12,8 +12,9 @@ const most = ({ cache }: Layer): number => Math.max(...cache.heads.map(capacityO
 /** Numbers of one page row, in whole vectors. */
 const pageStride = (layer: Layer, pageSize: number): number => (Math.ceil(most(layer) / pageSize) + 3) & ~3
 
-function place({ temporary }: Layer, sets: number, capacity: number): Rows {
-  return { rows: temporary('read', [sets, capacity], 'u32'), counts: temporary('readCounts', [sets], 'u32'), sets, capacity }
+function place({ temporary, index }: Layer, sets: number, capacity: number): Rows {
+  // Layers list their rows in the same place one after the other; how many they were is asked for afterwards.
+  return { rows: temporary('read', [sets, capacity], 'u32'), counts: temporary(`readCounts ${index}`, [sets], 'u32'), sets, capacity }
 }
 
 /** Attention geometry that every selection operation takes. */
