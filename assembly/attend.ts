@@ -2,7 +2,8 @@ import { CHUNK, chunksOf, storeChunk } from './chunks'
 import { scoreTile } from './dots'
 import { turnKeys, scoreTurned } from './turned'
 import { setCost, tokens } from './registers'
-import { countOf, I16, keyOf, segmentOf } from './segment'
+import { addConstant, offsetOf } from './groupTile'
+import { countOf, I16, keyOf, Q8, segmentOf, strideOf } from './segment'
 import { capScores } from './softcap'
 import { codeWeights, merge4, tileSoftmax } from './softmax'
 import { mergeAt, weighF32, weighI16 } from './weigh'
@@ -117,7 +118,7 @@ function readChunk(w: Work, segment: usize, list: usize, first: i32, end: i32, r
     else pointTile(w, segment, r)
     // Few queries keep the processor busy for less time than memory takes, so what is wanted next is read early:
     // on the way by pairs of queries that meet i16 rows, else at once.
-    const next = !list && w.n == w.heads ? (r + 128 <= rows ? keyOf(segment, r + 64, w.type, w.headDim) : w.keys) : 0
+    const next = !list && w.stored < Q8 && w.n == w.heads ? (r + 128 <= rows ? keyOf(segment, r + 64, w.type, w.headDim) : w.keys) : 0
     if (next && (w.type != I16 || w.n < 2 || w.n >= MANY)) touchTiles(w, next)
     readTile(w, next, list ? 0 : max(0, r + 1 - base) * w.heads, list ? rows - r : base - r, list == 0, min(64, rows - r))
   }
@@ -128,6 +129,7 @@ function readChunk(w: Work, segment: usize, list: usize, first: i32, end: i32, r
  * next tile's keys, or 0 where nothing is to be read early.
  */
 function readTile(w: Work, next: usize, skip: i32, seen: i32, causal: bool, rows: i32): void {
+  const group = w.type != w.stored && w.type == I16
   const turned = w.type == I16 && w.n - skip >= MANY && w.bytes <= 256
   if (turned) turnKeys(w.turned, w.keys, rows, w.bytes)
   for (let q = skip; q < w.n; q += 4) {
@@ -139,16 +141,21 @@ function readTile(w: Work, next: usize, skip: i32, seen: i32, causal: bool, rows
     for (let i = 0; i < n; i++) {
       const weights = w.weights + (<usize>i << 8)
       const mine = min(most, causal ? seen + (q + i) / w.heads : seen)
+      if (group) addConstant(weights, width, load<f32>(w.constants + at + (<usize>i << 2)))
       if (w.cap != 0) capScores(weights, mine, w.cap)
       if (w.window) hideFirst(weights, min(mine, seen + (q + i) / w.heads - w.window))
       tileSoftmax(weights, mine, width, w.tileMost + (<usize>i << 2), w.tileSum + (<usize>i << 2))
+      if (group) store<f32>(w.shifts + (<usize>i << 2), offsetOf(weights, w.valueOffsets))
       if (w.type == I16) store<f32>(w.steps + (<usize>i << 2), codeWeights(weights, w.valueScales, w.codes + (<usize>i << 7), mine, width))
     }
     merge4(w.most + at, w.sum + at, w.tileMost, w.tileSum, w.keep, w.take)
     const o = w.o + <usize>q * w.wide
     if (w.type == I16) {
-      v128.store(w.take, f32x4.mul(v128.load(w.take), v128.load(w.steps)))
+      const take = v128.load(w.take)
+      v128.store(w.shifts, f32x4.mul(take, v128.load(w.shifts)))
+      v128.store(w.take, f32x4.mul(take, v128.load(w.steps)))
       weighI16(o, w.codes, w.keep, w.take, n, w.values, most, w.bytes)
+      if (group) for (let i = 0; i < n; i++) addConstant(o + <usize>i * w.wide, strideOf(w.headDim), load<f32>(w.shifts + (<usize>i << 2)))
     } else {
       weighF32(o, w.weights, w.keep, w.take, n, w.values, most, w.bytes)
     }

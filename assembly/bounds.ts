@@ -1,5 +1,6 @@
 import { setCost } from './registers'
-import { countOf, I16, keyOf, keyScaleOf, segmentOf, strideOf } from './segment'
+import { keyNumbers } from './groups'
+import { boundType, countOf, F32, I16, keyOf, keyScaleOf, packRow, Q8, segmentOf, strideOf } from './segment'
 import { max4 } from './simd'
 import { boundRows, liveOf, pagesOf, TILE_PAGES, tileOf, tileScales } from './tiles'
 
@@ -37,7 +38,7 @@ export function boundsBlocks(a: usize): i32 {
   return load<i32>(a, 4) * tilesToBuild(a)
 }
 
-/** Block: one tile of one KV head. scratch: lows and highs [2, stride] f32, their codes [2, stride] i16. */
+/** Block: one tile of one KV head. scratch: lows and highs [2, stride] f32, their codes [2, stride] i16, or a key [stride] f32. */
 export function bounds(a: usize, block: i32, scratch: usize): void {
   const headDim = load<i32>(a, 8), type = load<i32>(a, 12), pageSize = load<i32>(a, 16)
   const each = tilesToBuild(a)
@@ -45,22 +46,28 @@ export function bounds(a: usize, block: i32, scratch: usize): void {
   const live = liveOf(segment), stride = strideOf(headDim), rows = boundRows(headDim, pageSize)
   const first = firstPage(segment, pageSize, load<i32>(a, 20))
   const tileIndex = first / TILE_PAGES + block % each
-  const tile = tileOf(segment, tileIndex, rows, type), scales = tileScales(tile, rows)
+  const tile = tileOf(segment, tileIndex, rows, boundType(type)), scales = tileScales(tile, rows)
   const end = min(pagesOf(live, pageSize), (tileIndex + 1) * TILE_PAGES)
   for (let page = max(first, tileIndex * TILE_PAGES); page < end; page++) {
     const column = <usize>(page % TILE_PAGES)
     const row = page * pageSize
     if (pageSize == 1) {
       const key = keyOf(segment, row, type, headDim)
-      if (type == I16) {
+      if (type >= Q8) {
+        const codes = scratch + (<usize>stride << 2)
+        keyNumbers(segment, row, type, headDim, scratch)
+        store<f32>(scales + (column << 2), packRow(scratch, codes, headDim, stride))
+        place<i16>(codes, tile + (column << 1), rows)
+      } else if (type == I16) {
         place<i16>(key, tile + (column << 1), rows)
         store<f32>(scales + (column << 2), load<f32>(keyScaleOf(segment, row, type, headDim)))
       } else place<f32>(key, tile + (column << 2), rows)
       continue
     }
     const n = min(pageSize, live - row)
-    if (type == I16) {
-      extremesOfCodes(segment, row, n, headDim, stride, scratch)
+    if (type != F32) {
+      if (type == I16) extremesOfCodes(segment, row, n, headDim, stride, scratch)
+      else extremesOfNumbers(segment, row, n, headDim, type, stride, scratch)
       const codes = scratch + (<usize>stride << 3)
       store<f32>(scales + (column << 2), packBounds(scratch, codes, stride))
       place<i16>(codes, tile + (column << 1), rows)
@@ -103,6 +110,19 @@ function extremesOfCodes(segment: usize, row: i32, n: i32, headDim: i32, stride:
       const x = f32x4.mul(f32x4.convert_i32x4_s(v128.load16x4_s(key)), scale)
       v128.store(low, i ? f32x4.min(v128.load(low), x) : x)
       v128.store(low + bytes, i ? f32x4.max(v128.load(low + bytes), x) : x)
+    }
+  }
+}
+
+/** The same of packed rows. One key is unpacked behind `out`. */
+function extremesOfNumbers(segment: usize, row: i32, n: i32, headDim: i32, type: i32, stride: i32, out: usize): void {
+  const bytes = <usize>stride << 2, key = out + 2 * bytes
+  for (let i = 0; i < n; i++) {
+    keyNumbers(segment, row + i, type, headDim, key)
+    for (let c: usize = 0; c < bytes; c += 16) {
+      const x = v128.load(key + c)
+      v128.store(out + c, i ? f32x4.min(v128.load(out + c), x) : x)
+      v128.store(out + bytes + c, i ? f32x4.max(v128.load(out + bytes + c), x) : x)
     }
   }
 }

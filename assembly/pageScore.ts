@@ -1,5 +1,5 @@
 import { setCost } from './registers'
-import { segmentOf, strideOf } from './segment'
+import { boundType, segmentOf, strideOf } from './segment'
 import { BLOCK_TILES, prepare, scoreTiles, TOGETHER } from './tileScore'
 import { boundRowBytes, liveOf, pagesOf, TILE_PAGES } from './tiles'
 
@@ -25,7 +25,7 @@ export function pageScoreBlocks(a: usize): i32 {
 /** Block: 32 tiles of one KV head. */
 export function pageScore(a: usize, block: i32, scratch: usize): void {
   const segments = load<usize>(a, 12), kvHeads = load<i32>(a, 20), group = load<i32>(a, 16) / kvHeads
-  const headDim = load<i32>(a, 24), type = load<i32>(a, 28), count = load<i32>(a, 32), pageSize = load<i32>(a, 36)
+  const headDim = load<i32>(a, 24), type = boundType(load<i32>(a, 28)), count = load<i32>(a, 32), pageSize = load<i32>(a, 36)
   const row = load<usize>(a, 40) << 2
   const each = tileBlocks(segments, kvHeads, pageSize)
   const kvHead = block / each
@@ -59,7 +59,7 @@ export function questScoreBlocks(a: usize): i32 {
  */
 export function questScore(a: usize, block: i32, scratch: usize): void {
   const segments = load<usize>(a, 8), sets = load<i32>(a, 12), kvHeads = load<i32>(a, 20), group = load<i32>(a, 16) / kvHeads
-  const headDim = load<i32>(a, 24), type = load<i32>(a, 28), pageSize = load<i32>(a, 32)
+  const headDim = load<i32>(a, 24), type = boundType(load<i32>(a, 28)), pageSize = load<i32>(a, 32)
   const row = load<usize>(a, 36) << 2
   const each = tileBlocks(segments, kvHeads, pageSize)
   const kvHead = block / each

@@ -8,7 +8,8 @@ import { normalizeHeads, normalizeHeadsBlocks, join, joinBlocks } from './norm'
 import { softcap, softcapBlocks } from './softcap'
 import { project, projectBlocks } from './project'
 import { ropeFrequencies, ropeFrequenciesBlocks, ropeTable, ropeTableBlocks, rope, ropeBlocks } from './rope'
-import { append, appendBlocks, reposition, repositionBlocks, advance, advanceBlocks, observe, observeBlocks, gather, gatherBlocks, gatherRows, gatherRowsBlocks } from './rows'
+import { append, appendBlocks, reposition, repositionBlocks, advance, advanceBlocks, observe, observeBlocks, gatherRows, gatherRowsBlocks } from './rows'
+import { gather, gatherBlocks, pack, packBlocks } from './gather'
 import { attend, attendBlocks } from './attend'
 import { mergeChunks, mergeChunksBlocks } from './chunks'
 import { sample, sampleBlocks } from './sample'
@@ -36,6 +37,7 @@ function blocks(code: i32, a: usize): i32 {
     case op.append: return appendBlocks(a)
     case op.reposition: return repositionBlocks(a)
     case op.advance: return advanceBlocks(a)
+    case op.pack: return packBlocks(a)
     case op.observe: return observeBlocks(a)
     case op.attend: return attendBlocks(a)
     case op.mergeChunks: return mergeChunksBlocks(a)
@@ -81,6 +83,7 @@ export function execute(code: i32, a: usize, block: i32, scratch: usize): void {
     case op.append: append(a, block, scratch); break
     case op.reposition: reposition(a, block, scratch); break
     case op.advance: advance(a, block, scratch); break
+    case op.pack: pack(a, block, scratch); break
     case op.observe: observe(a, block, scratch); break
     case op.attend: attend(a, block, scratch); break
     case op.mergeChunks: mergeChunks(a, block, scratch); break

@@ -1,5 +1,5 @@
 import { firstRow, position, setCost, tokens } from './registers'
-import { countOf, I16, keyOf, keyScaleOf, packRow, positionOf, SEGMENT_BYTES, segmentOf, strideOf, valueOf, valueScaleOf, vectorBytes } from './segment'
+import { countOf, I16, keyOf, keyScaleOf, packRow, positionOf, SEGMENT_BYTES, segmentOf, strideOf, tailType, valueOf, valueScaleOf, vectorBytes } from './segment'
 
 // append | segments | keys | values | kvHeads | headDim | type |
 
@@ -10,7 +10,7 @@ export function appendBlocks(a: usize): i32 {
 /** Block h: the batch's rows of KV head h. */
 export function append(a: usize, block: i32, scratch: usize): void {
   const segment = segmentOf(load<usize>(a), block)
-  const kvHeads = load<i32>(a, 12), headDim = load<i32>(a, 16), type = load<i32>(a, 20)
+  const kvHeads = load<i32>(a, 12), headDim = load<i32>(a, 16), type = tailType(load<i32>(a, 20))
   const step = <usize>(kvHeads * headDim) << 2
   const offset = <usize>(block * headDim) << 2
   let keys = load<usize>(a, 4) + offset, values = load<usize>(a, 8) + offset
@@ -41,7 +41,7 @@ export function repositionBlocks(a: usize): i32 {
 }
 
 export function reposition(a: usize, block: i32, scratch: usize): void {
-  const kvHeads = load<i32>(a, 8), headDim = load<i32>(a, 12), type = load<i32>(a, 16)
+  const kvHeads = load<i32>(a, 8), headDim = load<i32>(a, 12), type = tailType(load<i32>(a, 16))
   const positions = load<usize>(a, 4) + (<usize>firstRow() << 2)
   for (let h = 0; h < kvHeads; h++) {
     const segment = segmentOf(load<usize>(a), h), count = countOf(segment)
@@ -72,33 +72,6 @@ export function observe(a: usize, block: i32, scratch: usize): void {
   const window = load<i32>(a, 16), n = tokens(), at = position()
   for (let i = max(0, n - window); i < n; i++)
     memory.copy(load<usize>(a) + <usize>((at + i) % window) * bytes, load<usize>(a, 4) + <usize>i * bytes, bytes)
-}
-
-// gather | to | from | rows | counts | sets | capacity | kvHeads | headDim | type |
-
-export function gatherBlocks(a: usize): i32 {
-  return load<i32>(a, 24)
-}
-
-/** Block h: KV head h. Ascending, so that a segment may be compacted in place. */
-export function gather(a: usize, block: i32, scratch: usize): void {
-  const to = segmentOf(load<usize>(a), block), from = segmentOf(load<usize>(a, 4), block)
-  const set = load<i32>(a, 16) == 1 ? 0 : block
-  let rows = load<usize>(a, 8) + (<usize>(set * load<i32>(a, 20)) << 2)
-  const n = load<i32>(load<usize>(a, 12) + (<usize>set << 2))
-  const headDim = load<i32>(a, 28), type = load<i32>(a, 32)
-  const bytes = vectorBytes(type, headDim)
-  for (let i = 0; i < n; i++, rows += 4) {
-    const row = load<i32>(rows)
-    memory.copy(keyOf(to, i, type, headDim), keyOf(from, row, type, headDim), bytes)
-    memory.copy(valueOf(to, i, type, headDim), valueOf(from, row, type, headDim), bytes)
-    if (type == I16) {
-      store<f32>(keyScaleOf(to, i, type, headDim), load<f32>(keyScaleOf(from, row, type, headDim)))
-      store<f32>(valueScaleOf(to, i, type, headDim), load<f32>(valueScaleOf(from, row, type, headDim)))
-    }
-    store<i32>(positionOf(to, i, type, headDim), load<i32>(positionOf(from, row, type, headDim)))
-  }
-  store<i32>(to, n)
 }
 
 // gatherRows | x | rows | count | width |

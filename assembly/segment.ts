@@ -12,6 +12,26 @@ export const F32: i32 = 0
 // @ts-ignore: decorator
 @inline
 export const I16: i32 = 1
+// @ts-ignore: decorator
+@inline
+export const Q8: i32 = 2
+// @ts-ignore: decorator
+@inline
+export const Q4: i32 = 3
+
+/** The type of rows in the tail, where those appended go: q8 and q4 are packed from f32 ones. */
+// @ts-ignore: decorator
+@inline
+export function tailType(type: i32): i32 {
+  return type >= Q8 ? F32 : type
+}
+
+/** The type of page bounds. */
+// @ts-ignore: decorator
+@inline
+export function boundType(type: i32): i32 {
+  return type == F32 ? F32 : I16
+}
 
 /** Largest code of a cache row or a query. */
 // @ts-ignore: decorator
@@ -108,16 +128,21 @@ export function positionOf(segment: usize, row: i32, type: i32, headDim: i32): u
  * x: any alignment; codes: stride i16.
  */
 export function packRow(x: usize, codes: usize, n: i32, stride: i32): f32 {
+  return packCodes(x, codes, n, stride, ROW_CODE, SMALLEST_ROW)
+}
+
+/** The same up to another largest code; numbers that are all below `smallest`, where largestCode / largest is no f32, count as zeros. */
+export function packCodes(x: usize, codes: usize, n: i32, stride: i32, largestCode: f32, smallest: f32): f32 {
   let top = f32x4.splat(0)
   let i = 0
   for (; i + 4 <= n; i += 4) top = f32x4.max(top, f32x4.abs(v128.load(x + (<usize>i << 2))))
   let largest = max(max(f32x4.extract_lane(top, 0), f32x4.extract_lane(top, 1)), max(f32x4.extract_lane(top, 2), f32x4.extract_lane(top, 3)))
   for (; i < n; i++) largest = max(largest, abs(load<f32>(x + (<usize>i << 2))))
-  if (largest < SMALLEST_ROW) {
+  if (largest < smallest) {
     memory.fill(codes, 0, <usize>stride << 1)
     return 0
   }
-  const inverse: f32 = ROW_CODE / largest
+  const inverse: f32 = largestCode / largest
   const by = f32x4.splat(inverse)
   i = 0
   for (; i + 8 <= n; i += 8, x += 32, codes += 16) {
@@ -127,5 +152,5 @@ export function packRow(x: usize, codes: usize, n: i32, stride: i32): f32 {
   }
   for (; i < n; i++, x += 4, codes += 2) store<i16>(codes, <i16>nearest<f32>(load<f32>(x) * inverse))
   for (; i < stride; i++, codes += 2) store<i16>(codes, 0)
-  return largest / ROW_CODE
+  return largest / largestCode
 }

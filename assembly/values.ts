@@ -1,6 +1,7 @@
 import { softmaxParts, temperatureOf } from './page'
 import { setCost, tokens } from './registers'
-import { countOf, I16, segmentOf, strideOf, valueOf, valueScaleOf } from './segment'
+import { groupOf, unpackValue } from './groups'
+import { countOf, I16, Q8, segmentOf, strideOf, tailType, valueOf, valueScaleOf } from './segment'
 import { mulAdd } from './simd'
 import { liveOf } from './tiles'
 
@@ -14,7 +15,7 @@ export function sumValuesBlocks(a: usize): i32 {
   return kvHeads * (strideOf(load<i32>(a, 12)) >> 4)
 }
 
-/** Block: 16 channels of one KV head. f32 sums row by row, so that adding later gives the bits of summing at once. scratch: [16] f32. */
+/** Block: 16 channels of one KV head. f32 sums row by row, so that adding later gives the bits of summing at once. scratch: [2, 16] f32. */
 export function sumValues(a: usize, block: i32, scratch: usize): void {
   const headDim = load<i32>(a, 12), type = load<i32>(a, 16), all = load<i32>(a, 20)
   const vectors = strideOf(headDim) >> 4
@@ -25,20 +26,23 @@ export function sumValues(a: usize, block: i32, scratch: usize): void {
   if (!all) memory.copy(scratch, sums, bytes)
   let s0 = v128.load(scratch), s1 = v128.load(scratch, 16), s2 = v128.load(scratch, 32), s3 = v128.load(scratch, 48)
   for (let row = all ? 0 : countOf(segment), end = liveOf(segment); row < end; row++) {
+    let x = valueOf(segment, row, tailType(type), headDim) + (<usize>channel << (type == I16 ? 1 : 2))
     if (type == I16) {
-      const x = valueOf(segment, row, type, headDim) + (<usize>channel << 1)
       const scale = v128.load32_splat(valueScaleOf(segment, row, type, headDim))
       s0 = mulAdd(f32x4.convert_i32x4_s(v128.load16x4_s(x)), scale, s0)
       s1 = mulAdd(f32x4.convert_i32x4_s(v128.load16x4_s(x, 8)), scale, s1)
       s2 = mulAdd(f32x4.convert_i32x4_s(v128.load16x4_s(x, 16)), scale, s2)
       s3 = mulAdd(f32x4.convert_i32x4_s(v128.load16x4_s(x, 24)), scale, s3)
-    } else {
-      const x = valueOf(segment, row, type, headDim) + (<usize>channel << 2)
-      s0 = f32x4.add(v128.load(x), s0)
-      s1 = f32x4.add(v128.load(x, 16), s1)
-      s2 = f32x4.add(v128.load(x, 32), s2)
-      s3 = f32x4.add(v128.load(x, 48), s3)
+      continue
     }
+    if (type >= Q8 && row < load<i32>(segment, 4)) {
+      x = scratch + 64
+      unpackValue(groupOf(segment, row, type, headDim), row & 63, type, headDim, x, channel >> 4, 1)
+    }
+    s0 = f32x4.add(v128.load(x), s0)
+    s1 = f32x4.add(v128.load(x, 16), s1)
+    s2 = f32x4.add(v128.load(x, 32), s2)
+    s3 = f32x4.add(v128.load(x, 48), s3)
   }
   v128.store(scratch, s0)
   v128.store(scratch, s1, 16)

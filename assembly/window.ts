@@ -1,6 +1,7 @@
 import { scoreTile, takeQuery } from './dots'
 import { position, setCost, tokens } from './registers'
-import { countOf, F32, I16, keyOf, keyScaleOf, segmentOf, vectorBytes } from './segment'
+import { keyTile } from './groups'
+import { countOf, F32, I16, keyOf, keyScaleOf, Q8, segmentOf, tailType, vectorBytes } from './segment'
 import { capScores } from './softcap'
 import { exp4, max4, mulAdd, sum4 } from './simd'
 
@@ -9,11 +10,18 @@ import { exp4, max4, mulAdd, sum4 } from './simd'
 @inline
 const QUERIES: i32 = 4
 
-/** Scores of n queries, 1 … 4, against the first `rows` rows, `step` bytes apart: whole tiles are written. */
-function scoreRows(queries: usize, factors: usize, n: i32, segment: usize, rows: i32, headDim: i32, type: i32, out: usize, step: usize): void {
-  const bytes = vectorBytes(type, headDim)
-  for (let r = 0; r < rows; r += 64, out += 256)
-    scoreTile(queries, factors, n, keyOf(segment, r, type, headDim), type == I16 ? keyScaleOf(segment, r, type, headDim) : 0, min(64, rows - r), bytes, type, out, step, 0, 0)
+/** Scores of n queries, 1 … 4, against `live` ≤ 64 rows from r on, `step` bytes apart. unpacked: a tile of keys [64, stride] f32, for packed rows. */
+// @ts-ignore: decorator
+@inline
+function scoreKeys(queries: usize, factors: usize, n: i32, segment: usize, r: i32, live: i32, headDim: i32, type: i32, out: usize, step: usize, unpacked: usize): void {
+  const bytes = vectorBytes(tailType(type), headDim)
+  const keys = type >= Q8 ? keyTile(segment, r, live, type, headDim, unpacked) : keyOf(segment, r, type, headDim)
+  scoreTile(queries, factors, n, keys, type == I16 ? keyScaleOf(segment, r, type, headDim) : 0, live, bytes, tailType(type), out, step, 0, 0)
+}
+
+/** The same against the first `rows` rows: whole tiles are written. */
+function scoreRows(queries: usize, factors: usize, n: i32, segment: usize, rows: i32, headDim: i32, type: i32, out: usize, step: usize, unpacked: usize): void {
+  for (let r = 0; r < rows; r += 64, out += 256) scoreKeys(queries, factors, n, segment, r, min(64, rows - r), headDim, type, out, step, unpacked)
 }
 
 // scoreWindow | out | ring | segments | sets | stride | tokens | heads | kvHeads | headDim | type | ringRows | window | scale | cap |
@@ -26,7 +34,7 @@ export function scoreWindowBlocks(a: usize): i32 {
 
 /**
  * Block: one set. Four queries at a time: all their scores, then the softmax of each, then its weights join the column sums,
- * query after query; heads ascending, within a head the window ascending. scratch: scores [4, tokens in tiles], queries, factors.
+ * query after query; heads ascending, within a head the window ascending. scratch: factors, queries, scores [4, tokens in tiles], a tile of keys.
  */
 export function scoreWindow(a: usize, block: i32, scratch: usize): void {
   const sets = load<i32>(a, 12), rows = load<i32>(a, 20), heads = load<i32>(a, 24), kvHeads = load<i32>(a, 28)
@@ -34,7 +42,7 @@ export function scoreWindow(a: usize, block: i32, scratch: usize): void {
   const group = heads / kvHeads, each = heads / sets
   const out = load<usize>(a) + (<usize>(block * load<i32>(a, 16)) << 2)
   const segment = segmentOf(load<usize>(a, 8), sets == kvHeads ? block : block / group)
-  const bytes = vectorBytes(type, headDim)
+  const bytes = vectorBytes(tailType(type), headDim)
   const step = <usize>((rows + 63) & ~63) << 2
   const factors = scratch, queries = scratch + 64, scores = queries + <usize>QUERIES * vectorBytes(F32, headDim)
   const columns = max(0, rows - window)
@@ -46,9 +54,9 @@ export function scoreWindow(a: usize, block: i32, scratch: usize): void {
       const n = min(QUERIES, window - i)
       for (let j = 0; j < n; j++) {
         const row = (position() - window + i + j) % ringRows
-        takeQuery(load<usize>(a, 4) + (<usize>((row * heads + h) * headDim) << 2), queries + <usize>j * bytes, factors + (<usize>j << 2), headDim, type, scale)
+        takeQuery(load<usize>(a, 4) + (<usize>((row * heads + h) * headDim) << 2), queries + <usize>j * bytes, factors + (<usize>j << 2), headDim, tailType(type), scale)
       }
-      scoreRows(queries, factors, n, segment, rows - window + i + n, headDim, type, scores, step)
+      scoreRows(queries, factors, n, segment, rows - window + i + n, headDim, type, scores, step, scores + <usize>QUERIES * step)
       if (cap != 0) for (let j = 0; j < n; j++) capScores(scores + <usize>j * step, rows - window + i + n, cap)
       for (let j = 0; j < n; j++) addWeights(out, scores + <usize>j * step, rows - window + i + j + 1, columns)
     }
@@ -84,20 +92,20 @@ export function tokenScoreBlocks(a: usize): i32 {
   return kvHeads
 }
 
-/** Block: one KV head, its heads four at a time. scratch: scores [4, 64], queries, factors. */
+/** Block: one KV head, its heads four at a time. scratch: scores [4, 64], factors, queries, a tile of keys. */
 export function tokenScore(a: usize, block: i32, scratch: usize): void {
   const heads = load<i32>(a, 12), group = heads / load<i32>(a, 16), headDim = load<i32>(a, 20), type = load<i32>(a, 24)
   const stride = <usize>load<i32>(a, 28) << 2, cap = load<f32>(a, 36)
   const segment = segmentOf(load<usize>(a, 8), block)
-  const rows = countOf(segment) + tokens(), bytes = vectorBytes(type, headDim)
+  const rows = countOf(segment) + tokens(), bytes = vectorBytes(tailType(type), headDim)
   const scores = scratch, factors = scratch + 1024, queries = factors + 64
   for (let h = block * group, end = h + group; h < end; h += QUERIES) {
     const n = min(QUERIES, end - h)
     for (let j = 0; j < n; j++)
-      takeQuery(load<usize>(a, 4) + (<usize>((h + j) * headDim) << 2), queries + <usize>j * bytes, factors + (<usize>j << 2), headDim, type, load<f32>(a, 32))
+      takeQuery(load<usize>(a, 4) + (<usize>((h + j) * headDim) << 2), queries + <usize>j * bytes, factors + (<usize>j << 2), headDim, tailType(type), load<f32>(a, 32))
     for (let r = 0; r < rows; r += 64) {
       const live = min(64, rows - r)
-      scoreTile(queries, factors, n, keyOf(segment, r, type, headDim), type == I16 ? keyScaleOf(segment, r, type, headDim) : 0, live, bytes, type, scores, 256, 0, 0)
+      scoreKeys(queries, factors, n, segment, r, live, headDim, type, scores, 256, queries + <usize>QUERIES * bytes)
       if (cap != 0) for (let j = 0; j < n; j++) capScores(scores + (<usize>j << 8), live, cap)
       for (let j = 0; j < n; j++)
         memory.copy(load<usize>(a) + <usize>(h + j) * stride + (<usize>r << 2), scores + (<usize>j << 8), <usize>live << 2)

@@ -1,10 +1,15 @@
 import { takeQuery } from './dots'
-import { F32, I16, keyOf, keyScaleOf, valueOf, valueScaleOf, vectorBytes } from './segment'
+import { keyNumbers, valueNumbers } from './groups'
+import { takeGroup } from './groupTile'
+import { F32, I16, keyOf, keyScaleOf, Q8, tailType, valueOf, valueScaleOf, vectorBytes } from './segment'
 
 /** Where a block keeps what it works on, in its scratch. Queries are those of token 0's heads, then token 1's. */
 @unmanaged
 export class Work {
+  /** Of the tile at hand: of packed rows, whole groups come as i16 codes, tails and lists as f32. */
   type: i32
+  /** Of the cache. */
+  stored: i32
   headDim: i32
   /** Queries per token. */
   heads: i32
@@ -41,6 +46,17 @@ export class Work {
   valueScales: usize
   /** The tile's keys turned for many queries, see turned.ts. */
   turned: usize
+  /** Of packed rows: room for a tile's keys, then its values; the queries as numbers [n, wide] and their factor; see groupTile.ts. */
+  tile: usize
+  numbers: usize
+  numberFactors: usize
+  groupCodes: usize
+  groupFactors: usize
+  constants: usize
+  valueOffsets: usize
+  /** Of four queries: what a group's value offsets add to every channel. */
+  shifts: usize
+  ones: usize
   /** Where what is read for its cache line alone goes. */
   sink: i32
 }
@@ -48,9 +64,9 @@ export class Work {
 /** Cuts the scratch. `scratchBytes` in src/kernels/scratch.ts counts the same pieces. */
 export function plan(scratch: usize, type: i32, headDim: i32, heads: i32, n: i32): Work {
   const w = changetype<Work>(scratch)
-  const bytes = vectorBytes(type, headDim), wide = vectorBytes(F32, headDim), many = <usize>n, lanes = (many + 4) << 2
+  const packed = type >= Q8, bytes = vectorBytes(tailType(type), headDim), wide = vectorBytes(F32, headDim), many = <usize>n, lanes = (many + 4) << 2
   let at = (scratch + offsetof<Work>() + 63) & ~63
-  w.type = type; w.headDim = headDim; w.heads = heads; w.n = n; w.bytes = bytes; w.wide = wide
+  w.type = tailType(type); w.stored = type; w.headDim = headDim; w.heads = heads; w.n = n; w.bytes = bytes; w.wide = wide
   w.weights = at; at += 1024
   w.tileMost = at; at += 16
   w.tileSum = at; at += 16
@@ -58,6 +74,8 @@ export function plan(scratch: usize, type: i32, headDim: i32, heads: i32, n: i32
   w.take = at; at += 16
   w.codes = at; at += 512
   w.steps = at; at += 16
+  w.shifts = at; at += 16
+  w.tile = at
   w.keys = at; at += 64 * bytes
   w.values = at; at += 64 * bytes
   w.turned = at; at += 64 * bytes
@@ -70,7 +88,16 @@ export function plan(scratch: usize, type: i32, headDim: i32, heads: i32, n: i32
   w.allSum = at; at += lanes
   w.queries = at; at += many * bytes
   w.o = at; at += many * wide
-  w.allO = at
+  w.allO = at; at += many * wide
+  if (packed) {
+    w.numbers = w.queries
+    w.numberFactors = w.factors
+    w.groupCodes = at; at += many * (wide >> 1)
+    w.groupFactors = at; at += lanes
+    w.constants = at; at += lanes
+    w.ones = at
+    for (let i: usize = 0; i < 256; i += 16) v128.store(at + i, f32x4.splat(1))
+  }
   clear(w.allMost, w.allSum, w.allO, w)
   return w
 }
@@ -92,6 +119,7 @@ export function takeQueries(w: Work, query: usize, heads: i32, scale: f32): void
 
 /** The tile that starts at row r, where it lies. */
 export function pointTile(w: Work, segment: usize, r: i32): void {
+  if (w.stored >= Q8) return takeGroup(w, segment, r)
   w.keys = keyOf(segment, r, w.type, w.headDim)
   w.values = valueOf(segment, r, w.type, w.headDim)
   if (w.type == I16) {
@@ -114,6 +142,11 @@ function copyVector(to: usize, from: usize, bytes: usize): void {
 export function copyTile(w: Work, segment: usize, list: usize, n: i32): void {
   for (let i: usize = 0; i < <usize>n; i++, list += 4) {
     const row = load<i32>(list)
+    if (w.stored >= Q8) {
+      keyNumbers(segment, row, w.stored, w.headDim, w.keys + i * w.bytes)
+      valueNumbers(segment, row, w.stored, w.headDim, w.values + i * w.bytes)
+      continue
+    }
     copyVector(w.keys + i * w.bytes, keyOf(segment, row, w.type, w.headDim), w.bytes)
     copyVector(w.values + i * w.bytes, valueOf(segment, row, w.type, w.headDim), w.bytes)
     if (w.type == I16) {

@@ -1,7 +1,7 @@
 import type { Footprint } from './cache/plan.ts'
 import type { Policy } from './cache/policy.ts'
 import { GgufError, openSource, readHeader, type ByteSource, type Header } from './gguf/index.ts'
-import type { Kernels, RowType } from './kernels/index.ts'
+import { rowTypes, type Kernels, type RowType } from './kernels/index.ts'
 import { rocketkv } from './methods/rocketkv.ts'
 import { readConfig, type Config } from './model/config.ts'
 import { generate, type GenerateOptions, type Generator, type Story } from './model/generate.ts'
@@ -109,8 +109,8 @@ export async function load(source: string | URL | Blob | ArrayBuffer | Uint8Arra
   const { precision = 'fast', limit = mostBytes, signal, progress } = options
   const kv = options.kv ?? (precision === 'exact' ? 'f32' : 'i16')
   if (precision !== 'fast' && precision !== 'exact') throw fault('usage', `precision must be fast or exact, got ${precision}`)
-  if (kv !== 'f32' && kv !== 'i16') throw fault('usage', `kv must be f32 or i16, got ${kv}`)
   if (options.context !== undefined && !(Number.isInteger(options.context) && options.context >= 1)) throw fault('usage', `context must be a whole number of tokens from 1 on, got ${options.context}`)
+  if (!Object.hasOwn(rowTypes, kv)) throw fault('usage', `kv must be one of ${Object.keys(rowTypes).join(', ')}, got ${kv}`)
   if (precision === 'exact' && kv !== 'f32') throw fault('usage', `kv must be f32 where precision is exact, got ${kv}`)
   const file = await openSource(source, signal)
   try {

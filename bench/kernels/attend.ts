@@ -1,9 +1,9 @@
-import { rowBytes, rowTypes, segmentWords, type Kernels, type RowType, type Tensor } from '../../src/kernels/index.ts'
+import { rowBytes, rowTypes, segmentWords, type Kernels, type Tensor } from '../../src/kernels/index.ts'
 import { wasm } from '../../src/wasm/index.ts'
 import { normal } from '../../test/cases.ts'
 import { interleave, report, timesOf, type Options } from '../harness.ts'
 
-interface Shape { name: string; type: RowType; layers: number; kvHeads: number; group: number; headDim: number; rows: number; tokens: number; listed?: number }
+interface Shape { name: string; type: 'f32' | 'i16'; layers: number; kvHeads: number; group: number; headDim: number; rows: number; tokens: number; listed?: number }
 
 const decode = { layers: 30, kvHeads: 3, group: 3, headDim: 64, tokens: 1 } as const
 const shapes: Shape[] = [

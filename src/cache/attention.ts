@@ -46,7 +46,6 @@ export function createAttention({ kernels: k, heads, kvHeads, headDim, policy, b
     if (!(Number.isInteger(value) && value > 0)) throw new RangeError(`attention: ${name} must be a positive whole number, got ${value}`)
   if (heads % kvHeads) throw new RangeError(`attention: heads must be a multiple of kvHeads ${kvHeads}, got ${heads}`)
   const shape: Shape = { layers: 1, heads, kvHeads, headDim, scale }
-  const type = rowTypes[kv]
   const token = {
     query: k.tensor([1, heads, headDim], 'f32'), keys: k.tensor([1, kvHeads, headDim], 'f32'),
     values: k.tensor([1, kvHeads, headDim], 'f32'), out: k.tensor([1, heads, headDim], 'f32'),
@@ -109,7 +108,7 @@ export function createAttention({ kernels: k, heads, kvHeads, headDim, policy, b
       k.upload(to, values)
       const { layer } = prompt
       await k.once({ tokens: n, position: planned().seen() + prompt.appended }, () => {
-        k.append({ segments: layer.table, keys: from, values: to, kvHeads, headDim, type })
+        k.append({ segments: layer.table, keys: from, values: to, kvHeads, headDim, type: rowTypes[layer.type] })
         k.advance({ segments: layer.table, kvHeads })
       })
       k.free(from, to)

@@ -1,6 +1,6 @@
-import { chunkRows, partialShape, rowTypes, whole, type Kernels, type RowType, type Tensor } from '../kernels/index.ts'
-import { compressLayer, indexLayer, layerView, workspace } from './compress.ts'
-import { advanced, capacityOf, copyLayer, createLayer, ensureIndex, ensureRoom, forkLayer, freeLayer, layerBytes, positionsOf, writeTable, type LayerCache, type LayerOptions } from './layer.ts'
+import { chunkRows, isPacked, partialShape, readType, rowTypes, whole, type Kernels, type RowType, type Tensor } from '../kernels/index.ts'
+import { compressLayer, indexLayer, layerView, storeLayer, workspace } from './compress.ts'
+import { advanced, copyLayer, createLayer, ensureIndex, ensureRoom, forkLayer, freeLayer, layerBytes, mostRows, packed, packLayer, positionsOf, writeTable, type LayerCache, type LayerOptions } from './layer.ts'
 import type { Ledger } from './ledger.ts'
 import { fullBytes, planFor, type Planned } from './plan.ts'
 import type { Policy, Rows } from './policy.ts'
@@ -70,8 +70,7 @@ const mean = (numbers: readonly number[]): number => numbers.reduce((a, b) => a 
 export function createCache(o: CacheOptions, start?: Start): Cache {
   const { k, policy, shape, kv, budget } = o
   const cutting = workspace(k), decoding = workspace(k)
-  const ringRows = policy.score?.window ?? 0
-  const type = rowTypes[kv]
+  const window = policy.score?.window ?? 0
   const every = Array.from({ length: shape.layers }, (_, index) => index)
   /** Newest tokens that a layer's queries see; 0: all. */
   const windowOf = (at: number): number => shape.windows?.[at] ?? 0
@@ -103,11 +102,11 @@ export function createCache(o: CacheOptions, start?: Start): Cache {
     return layer
   }
   const view = (index: number) =>
-    layerView(shape, kv, { policy, plan: planned, index, source: readFrom(index), seen, window: ringRows, work: decoding, state })
+    layerView(shape, { policy, plan: planned, index, source: readFrom(index), seen, window, work: decoding, state })
 
   /** Where chunks of attention over all rows go, so that threads share one head's; null where a head has one chunk. As large for every layer, so that it stays where it is. */
   function chunks(): Tensor | null {
-    const rows = Math.max(0, ...every.filter(at => !windowOf(at)).flatMap(at => (active[at] ?? held[at])?.heads.map(capacityOf) ?? []))
+    const rows = Math.max(0, ...every.filter(at => !windowOf(at)).map(at => mostRows(readFrom(at))))
     return rows > chunkRows ? decoding.temporary('chunks', partialShape(rows, shape.heads, shape.headDim), 'f32') : null
   }
 
@@ -117,13 +116,13 @@ export function createCache(o: CacheOptions, start?: Start): Cache {
 
   /** Rows of a layer under the policy. RocketKV-MT votes with this turn's queries alone (methods-core B6), the others with the last ones. */
   const cut = (index: number, source: LayerCache): Promise<LayerCache> => compressLayer(o,
-    { policy, plan: planned, index, source, seen, window: Math.min(ringRows, policy.history ? fresh : seen), work: cutting, state })
+    { policy, plan: planned, index, source, seen, window: Math.min(window, policy.history ? fresh : seen), work: cutting, state })
 
-  /** The rows of a layer that its window still sees. */
+  /** The rows of a layer that its window still sees. They are few: they stay as they were read, whatever kv says. */
   async function slide(index: number, source: LayerCache): Promise<LayerCache> {
     const own = sliding(windowOf(index)), tokens = source.heads[0]!.count
     const plan = { ...planned, ...own.plan({ tokens, answer, budget, shape }) }
-    const kept = await compressLayer(o, { policy: own, plan, index, source, seen, window: 0, work: cutting, state })
+    const kept = await compressLayer({ ...o, kv: readType(kv) }, { policy: own, plan, index, source, seen, window: 0, work: cutting, state })
     kept.dropped = source.dropped + tokens - plan.kept
     return kept
   }
@@ -137,6 +136,12 @@ export function createCache(o: CacheOptions, start?: Start): Cache {
 
   /** Whether a layer that has so many rows with the prompt's is cut. */
   const cutsAt = (rows: number): boolean => cuts && rows > planned.kept
+
+  /** A layer that holds all it was given, as kv says. */
+  async function store(at: number, source: LayerCache): Promise<LayerCache> {
+    if (held[at]) await packLayer(o, source)
+    return held[at] ??= await storeLayer(o, source, { more: answer, ring: window, seen })
+  }
 
   function replace(of: (LayerCache | undefined)[], at: number, layer: LayerCache): void {
     peak = Math.max(peak, bytes() + layerBytes(o, layer))
@@ -176,15 +181,15 @@ export function createCache(o: CacheOptions, start?: Start): Cache {
     },
     enter(at, rows = fresh) {
       let layer = held[at]
-      const window = windowOf(at), room = window ? slidingRoom(answer) : answer, all = (layer?.heads[0]!.count ?? 0) + rows
-      const cut = window ? leftBehind(all, window) > 0 : cutsAt(all) && !policy.history
-      if (layer) ensureRoom(o, layer, rows + (cut ? 0 : room))
-      else if (cut) {
-        passing ??= createLayer(o, { rows: rowsEach(fresh), ring: ringRows })
+      const sees = windowOf(at), room = sees ? slidingRoom(answer) : answer, all = (layer?.heads[0]!.count ?? 0) + rows
+      const cut = sees ? leftBehind(all, sees) > 0 : cutsAt(all) && !policy.history
+      if (layer) ensureRoom(o, layer, rows, cut ? 0 : room)
+      else if (cut || !sees && isPacked(kv)) {
+        passing ??= createLayer(o, { rows: rowsEach(fresh), ring: window, type: readType(kv) })
         for (const s of passing.heads) s.count = 0
         writeTable(o, passing)
         layer = passing
-      } else layer = held[at] = createLayer(o, { rows: rowsEach(rows + room), ring: ringRows })
+      } else layer = held[at] = createLayer(o, { rows: rowsEach(rows + room), ring: window, type: readType(kv) })
       note()
       return layer
     },
@@ -200,11 +205,12 @@ export function createCache(o: CacheOptions, start?: Start): Cache {
       } else if (!cutsAt(source.heads[0]!.count)) {
         freeLayer(o, active[at])
         active[at] = undefined
-        await index(source)
+        await index(await store(at, source))
       } else if (policy.history) {
         // A turn that fitted read the history itself; from here on its page bounds serve nobody.
         ensureIndex(o, source, 0, false)
         replace(active, at, await cut(at, source))
+        await store(at, source)
       } else replace(held, at, await cut(at, source))
       note()
     },
@@ -221,7 +227,7 @@ export function createCache(o: CacheOptions, start?: Start): Cache {
         }
         if (cuts) (policy.history ? active : held)[at] = await cut(at, source)
         if (cuts && !policy.history) continue
-        const layer = held[at] = forkLayer(o, source, answer)
+        const layer = held[at] = isPacked(kv) ? await storeLayer(o, source, { more: answer, ring: window, seen }) : forkLayer(o, source, answer)
         if (!cuts) await index(layer)
       }
       await finish()
@@ -244,20 +250,20 @@ export function createCache(o: CacheOptions, start?: Start): Cache {
     },
     attend(at, { query, keys, values, out }) {
       const { heads, kvHeads, headDim, scale, cap = 0 } = shape
-      const layer = readFrom(at), window = windowOf(at)
+      const layer = readFrom(at), type = rowTypes[layer.type], sees = windowOf(at)
       for (const to of new Set([held[at]!, layer])) {
-        k.append({ segments: to.table, keys, values, kvHeads, headDim, type })
+        k.append({ segments: to.table, keys, values, kvHeads, headDim, type: rowTypes[to.type] })
         if (to.ring) k.observe({ ring: to.ring, query, heads, headDim, window: to.ring.shape[0]! })
       }
       let rows: Rows | null = null
-      if (!planned.dense && !window) {
+      if (!planned.dense && !sees) {
         if (layer.pageSize) k.bounds({ segments: layer.table, kvHeads, headDim, type, pageSize: layer.pageSize, all: 0 })
         if (layer.sums) k.sumValues({ sums: layer.sums, segments: layer.table, kvHeads, headDim, type, all: 0 })
         rows = policy.decode.record(k, query, view(at))
       }
-      const partials = rows || window ? null : chunks()
+      const partials = rows || sees ? null : chunks()
       k.attend({ out, query, segments: layer.table, rows: rows?.rows ?? null, counts: rows?.counts ?? null,
-        sets: rows?.sets ?? kvHeads, capacity: rows?.capacity ?? 0, heads, kvHeads, headDim, type, scale, partials, cap, window, before: layer.dropped })
+        sets: rows?.sets ?? kvHeads, capacity: rows?.capacity ?? 0, heads, kvHeads, headDim, type, scale, partials, cap, window: sees, before: layer.dropped })
       if (partials) k.mergeChunks({ out, partials, segments: layer.table, heads, kvHeads, headDim })
       if (rows && policy.decode.finish) policy.decode.finish(k, out, rows, view(at))
       if (rows) {
@@ -266,10 +272,18 @@ export function createCache(o: CacheOptions, start?: Start): Cache {
       } else choosing.delete(at)
     },
     advance() {
-      for (const layer of all()) k.advance({ segments: layer.table, kvHeads: shape.kvHeads })
+      const { kvHeads, headDim } = shape
+      for (const { table, type } of all()) {
+        k.advance({ segments: table, kvHeads })
+        if (isPacked(type)) k.pack({ segments: table, kvHeads, headDim, type: rowTypes[type] })
+      }
     },
     async stepped() {
-      for (const layer of all()) advanced(layer, 1)
+      for (const at of every)
+        for (const layer of new Set([held[at]!, readFrom(at)])) {
+          advanced(layer, 1)
+          if (packed(layer) && layer === readFrom(at)) await index(layer)
+        }
       seen++
       steps++
       const slid = every.filter(at => slides(held[at]!.heads[0]!.count, windowOf(at)))

@@ -1,7 +1,7 @@
-import { rowTypes, type Kernels, type RowType, type Tensor } from '../kernels/index.ts'
+import { rowTypes, type Kernels, type Tensor } from '../kernels/index.ts'
 import { createLayer, ensureIndex, freeLayer, setCounts, type LayerCache, type LayerOptions } from './layer.ts'
 import type { Planned } from './plan.ts'
-import type { Layer, Plan, Policy, Shape } from './policy.ts'
+import type { Layer, Plan, Policy, Rows, Shape } from './policy.ts'
 
 /** Places for numbers in between, shared by the layers: one a name, as large as it was ever asked for. */
 export interface Workspace {
@@ -51,8 +51,8 @@ interface Cut {
 }
 
 /** The view of one layer that stages record against. */
-export const layerView = (shape: Shape, kv: RowType, { policy, plan, index, source, seen, window, work, state }: Pick<Cut, 'policy' | 'plan' | 'index' | 'source' | 'seen' | 'window' | 'work' | 'state'>): Layer => ({
-  index, shape, kv, plan, tokens: source.heads[0]!.count, seen, window: Math.min(window, policy.score?.window ?? 0),
+export const layerView = (shape: Shape, { policy, plan, index, source, seen, window, work, state }: Pick<Cut, 'policy' | 'plan' | 'index' | 'source' | 'seen' | 'window' | 'work' | 'state'>): Layer => ({
+  index, shape, kv: source.type, plan, tokens: source.heads[0]!.count, seen, window: Math.min(window, policy.score?.window ?? 0),
   cache: source, temporary: work.temporary, state,
 })
 
@@ -61,9 +61,9 @@ export const layerView = (shape: Shape, kv: RowType, { policy, plan, index, sour
  * as it was. It depends on rows, saved queries and numbers alone, so it gives the same bits whenever it is called.
  */
 export async function compressLayer(o: LayerOptions, cut: Cut): Promise<LayerCache> {
-  const { k, shape, kv } = o
+  const { k, shape } = o
   const { policy, plan, source, seen } = cut
-  const layer = layerView(shape, kv, cut)
+  const layer = layerView(shape, cut)
   const registers = { tokens: 0, position: seen }
   const counts = policy.allocate(layer)
   let rows: ReturnType<Policy['select']> | undefined
@@ -81,9 +81,7 @@ export async function compressLayer(o: LayerOptions, cut: Cut): Promise<LayerCac
   try {
     ensureIndex(o, kept, plan.pageSize, policy.decode.sums)
     await k.once(registers, () => {
-      const { rows, counts, sets, capacity } = chosen
-      const { kvHeads, headDim } = shape
-      k.gather({ to: kept.table, from: source.table, rows, counts, sets, capacity, kvHeads, headDim, type: rowTypes[kv] })
+      move(o, kept, source, chosen)
       indexLayer(o, plan, kept)
     })
   } catch (error) {
@@ -95,10 +93,31 @@ export async function compressLayer(o: LayerOptions, cut: Cut): Promise<LayerCac
   return kept
 }
 
+/** All rows of a layer in a cache of their own of type o.kv, with room for more. seen: tokens so far; ring: queries to remember. */
+export async function storeLayer(o: LayerOptions, source: LayerCache, { more, ring, seen }: { more: number; ring: number; seen: number }): Promise<LayerCache> {
+  const counts = source.heads.map(s => s.count)
+  const stored = createLayer(o, { rows: counts.map(n => n + more), ring })
+  try {
+    await o.k.once({ tokens: 0, position: seen }, () => move(o, stored, source, null))
+  } catch (error) {
+    freeLayer(o, stored)
+    throw error
+  }
+  setCounts(stored, counts)
+  if (stored.ring && source.ring) copyRing(o.k, stored.ring, source.ring, seen)
+  return stored
+}
+
+/** Records the copying of rows, all of them where none are chosen. */
+function move({ k, shape: { kvHeads, headDim } }: LayerOptions, to: LayerCache, from: LayerCache, chosen: Rows | null): void {
+  k.gather({ to: to.table, from: from.table, rows: chosen?.rows ?? null, counts: chosen?.counts ?? null, sets: chosen?.sets ?? kvHeads, capacity: chosen?.capacity ?? 0,
+    kvHeads, headDim, type: rowTypes[to.type], fromType: rowTypes[from.type] })
+}
+
 /** Records what decoding wants beside the rows: page bounds, the sum of values. All of it afresh. */
-export function indexLayer({ k, shape, kv }: LayerOptions, plan: Plan, layer: LayerCache): void {
+export function indexLayer({ k, shape }: LayerOptions, plan: Plan, layer: LayerCache): void {
   const { kvHeads, headDim } = shape
-  const type = rowTypes[kv]
+  const type = rowTypes[layer.type]
   if (plan.pageSize) k.bounds({ segments: layer.table, kvHeads, headDim, type, pageSize: plan.pageSize, all: 1 })
   if (layer.sums) k.sumValues({ sums: layer.sums, segments: layer.table, kvHeads, headDim, type, all: 1 })
 }

@@ -1,4 +1,4 @@
-import { boundBytes, rowBytes, wholeTiles, type RowType } from '../kernels/index.ts'
+import { boundBytes, isPacked, readType, roomBytes, roomFor, type RowType } from '../kernels/index.ts'
 import type { Plan, Policy, Request, Shape } from './policy.ts'
 import { fault } from './fault.ts'
 import { leftBehind, slidingRoom } from './slide.ts'
@@ -21,9 +21,8 @@ export const expectedAnswer = (maxTokens: number): number => Math.min(maxTokens,
 
 /** Bytes of the rows (and page bounds, and sums of values) that one sequence holds when each KV head holds `rows`. */
 export function heldBytes(shape: Shape, kv: RowType, rows: number, pageSize: number, sums = false): number {
-  const room = wholeTiles(rows)
-  const bounds = pageSize ? boundBytes(kv, shape.headDim, pageSize, Math.ceil(room / pageSize)) : 0
-  return shape.layers * shape.kvHeads * (room * rowBytes(kv, shape.headDim) + bounds + (sums ? 4 * shape.headDim : 0))
+  const bounds = pageSize ? boundBytes(kv, shape.headDim, pageSize, Math.ceil(roomFor(kv, rows) / pageSize)) : 0
+  return shape.layers * shape.kvHeads * (roomBytes(kv, shape.headDim, rows) + bounds + (sums ? 4 * shape.headDim : 0))
 }
 
 /** The layers that do not slide. */
@@ -31,7 +30,7 @@ export const seeingAll = (shape: Shape): Shape => ({ ...shape, layers: shape.lay
 
 /** Bytes of the layers that slide, after a prompt. */
 const slidingBytes = ({ windows = [], kvHeads, headDim }: Shape, kv: RowType, tokens: number, answer: number): number =>
-  windows.reduce((sum, window) => sum + (window ? kvHeads * rowBytes(kv, headDim) * wholeTiles(tokens - leftBehind(tokens, window) + slidingRoom(answer)) : 0), 0)
+  windows.reduce((sum, window) => sum + (window ? kvHeads * roomBytes(readType(kv), headDim, tokens - leftBehind(tokens, window) + slidingRoom(answer)) : 0), 0)
 
 /** Bytes of a full cache. */
 export const fullBytes = (shape: Shape, kv: RowType, tokens: number, answer: number): number =>
@@ -86,15 +85,17 @@ export function footprint({ propagate, ...wanted }: Wanted & { readonly propagat
   const evicts = policy.evicts && !dense
   const parts = partsOf(seeingAll(shape).layers, tokens, propagate)
   const bytes = ({ layers }: Part, rows: number, pageSize = 0, sums = false): number => heldBytes({ ...shape, layers }, kv, rows, pageSize, sums)
-  const own = (part: Part): number => bytes(part, Math.min(kept, part.tokens) + reserve, pageSize, sums)
+  const own = (part: Part): number => bytes(part, kept + reserve, pageSize, sums)
   const cut = (part: Part): boolean => evicts && kept < part.tokens
   const sum = (of: (part: Part) => number): number => parts.reduce((total, part) => total + of(part), 0)
   const held = sliding + sum(part => cut(part) ? own(part) + (policy.history ? bytes(part, part.tokens + answer) : 0) : bytes(part, part.tokens + answer, pageSize, sums))
   // A cut while decoding makes the layer anew beside the old one.
   const again = evicts && tokens + answer > kept && Array.from({ length: answer }, (_, i) => i + 1).some(policy.when) ? own({ layers: 1, tokens }) : 0
-  const passing = cut(parts[0]!) && !policy.history || windows.some(window => leftBehind(tokens, window)) ? bytes({ layers: 1, tokens }, tokens) : 0
+  // One layer's rows as a prompt is read into them, where they are cut or packed from.
+  const passes = isPacked(kv) || cut(parts[0]!) && !policy.history || windows.some(window => leftBehind(tokens, window))
+  const passing = passes ? heldBytes({ ...shape, layers: 1 }, readType(kv), tokens, 0) : 0
   const settled = again && !cut(parts[0]!) ? Math.max(held, sliding + sum(own)) : held
   const inWindows = windows.reduce((rows, window) => rows + (window ? tokens - leftBehind(tokens, window) : 0), 0)
   const mean = (inWindows + sum(part => part.layers * (cut(part) ? kept : part.tokens))) / shape.layers
-  return { method: policy.name, held, peak: settled + Math.max(passing, again), full, kept: mean, planned }
+  return { method: policy.name, held, peak: Math.max(held + passing, settled + again), full, kept: mean, planned }
 }

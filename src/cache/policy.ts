@@ -51,6 +51,7 @@ export interface Rows { readonly rows: Tensor; readonly counts: Tensor; readonly
 export interface Layer {
   readonly index: number
   readonly shape: Shape
+  /** Type of the layer's rows: those it is read into while a prompt is cut. */
   readonly kv: RowType
   readonly plan: Planned
   /** Rows that count, of KV head 0 (all heads hold as many before a prompt is cut). */

@@ -16,7 +16,7 @@ export function engineOf(input: Input): LoadOptions {
   const threads = input.whole('threads', 1)
   if (backend === 'webgpu') throw fault('backend', '--backend must be auto, wasm or reference in this version, got webgpu')
   if (build !== undefined && backend === 'reference') throw usageError(`--build must go with the wasm backend, got --backend ${backend}`)
-  if (precision === 'exact' && kv === 'i16') throw usageError('--kv must be f32 where --precision is exact, got i16')
+  if (precision === 'exact' && kv !== undefined && kv !== 'f32') throw usageError(`--kv must be f32 where --precision is exact, got ${kv}`)
   return { ...backend ? { backend } : {}, ...build ? { build } : {}, ...kv ? { kv } : {}, ...precision ? { precision } : {}, ...threads ? { threads } : {} }
 }
 

@@ -1,5 +1,6 @@
 import { fault } from '../cache/fault.ts'
 import { parseArgs } from 'node:util'
+import { rowTypes, type RowType } from '../kernels/index.ts'
 
 /** A flag: its type, what it means, and how its value is called in help. */
 export interface Flag { readonly type: 'string' | 'boolean'; readonly help: string; readonly value?: string; readonly multiple?: boolean; readonly short?: string }
@@ -46,7 +47,7 @@ export const modelFlag: Flags = {
   model: { type: 'string', value: 'M', help: 'a GGUF file: a path, an https:// URL, hf:owner/repo/file.gguf, or demo (embedded, the default)' },
 }
 
-export const kvFlag: Flags = { kv: { type: 'string', value: 'f32|i16', help: 'storage of keys and values (default i16)' } }
+export const kvFlag: Flags = { kv: { type: 'string', value: 'f32|i16|q8|q4', help: 'storage of keys and values (default i16)' } }
 
 export const engineFlags: Flags = {
   ...modelFlag, ...kvFlag,
@@ -66,11 +67,7 @@ export const propagateFlag: Flags = {
 }
 
 /** The cache type that `--kv` names. */
-export function kvOf(input: Input): 'f32' | 'i16' | undefined {
-  const kv = input.text('kv')
-  if (kv !== undefined && kv !== 'f32' && kv !== 'i16') throw usageError(`--kv must be f32 or i16 in this version, got ${kv || 'nothing'}`)
-  return kv
-}
+export const kvOf = (input: Input): RowType | undefined => input.word('kv', Object.keys(rowTypes) as RowType[])
 
 const flagName = (arg: string): string => /^--[^=]+/.exec(arg)?.[0].slice(2) ?? ''
 

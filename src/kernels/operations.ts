@@ -41,12 +41,14 @@ export const operations = {
   ropeTable: { out: 't', frequencies: 't', rotary: 'i', magnitude: 'f' },
   /** Rotates x [T, heads, headDim] f32 in place by table rows R + i. halves 0: pairs (2c, 2c + 1); 1: (c, c + rotary / 2). */
   rope: { x: 't', table: 't', heads: 'i', headDim: 'i', rotary: 'i', halves: 'i' },
-  /** Stores keys and values [T, kvHeads, headDim] f32 as rows count + i at positions P + i. `type`: see `rowTypes`. */
+  /** Stores keys and values [T, kvHeads, headDim] f32 as rows count + i at positions P + i; of q8 and q4 in the tail. `type`: see `rowTypes`. */
   append: { segments: 't', keys: 't', values: 't', kvHeads: 'i', headDim: 'i', type: 'i' },
   /** Positions of the rows count + i that were appended in this run: positions[R + i], positions [·] u32, in place of P + i. */
   reposition: { segments: 't', positions: 't', kvHeads: 'i', headDim: 'i', type: 'i' },
   /** count += T for every KV head: what was appended is part of the cache from here on. */
   advance: { segments: 't', kvHeads: 'i' },
+  /** q8 and q4: the tail's whole groups of 64 rows go to the end of base, which must have room for them; the rest moves to the tail's front. */
+  pack: { segments: 't', kvHeads: 'i', headDim: 'i', type: 'i' },
   /** ring [window, heads, headDim] f32: the rotated query [T, heads, headDim] at position P + i goes to row (P + i) mod window. */
   observe: { ring: 't', query: 't', heads: 'i', headDim: 'i', window: 'i' },
   /**
@@ -94,12 +96,15 @@ export const operations = {
   topk: { rows: 't', counts: 't', scores: 't', keep: 't', sets: 'i', stride: 'i', tokens: 'i', first: 'i', last: 'i', capacity: 'i' },
   /** Like topk, in whole chunks: the `chunks` chunks with the highest mean score (in f32), the short last one a chunk too. capacity is at least min(chunks × chunk, tokens). */
   topChunks: { rows: 't', counts: 't', scores: 't', sets: 'i', stride: 'i', tokens: 'i', chunk: 'i', chunks: 'i', capacity: 'i' },
-  /** Rows of `from` become the rows of `to` (count = counts[set]); sets is 1 or kvHeads. In place where both are the same. */
-  gather: { to: 't', from: 't', rows: 't', counts: 't', sets: 'i', capacity: 'i', kvHeads: 'i', headDim: 'i', type: 'i' },
   /** In place: row i of x [·, width] f32 becomes its row rows[i]. rows [count] u32, ascending. FastKV, arXiv:2502.01068. */
   gatherRows: { x: 't', rows: 't', count: 'i', width: 'i' },
   /**
-   * Page bounds of the live rows from their stored keys: of all pages (1), or of those the T appended rows lie in (0). i16: largest |bound| / 4094
+   * Rows of `from` become the rows of `to` (count = counts[set]), all of them where `rows` is null; sets is 1 or kvHeads. In place where both are the
+   * same. type: of `to`; fromType: of `from`, another only where `to` is q8 or q4, which packs whole groups (from f32 numbers) and is never `from` itself.
+   */
+  gather: { to: 't', from: 't', rows: 'o', counts: 'o', sets: 'i', capacity: 'i', kvHeads: 'i', headDim: 'i', type: 'i', fromType: 'i' },
+  /**
+   * Page bounds of the live rows from their stored keys: of all pages (1), or of those the T appended rows lie in (0). Not f32: largest |bound| / 4094
    * (at least 2^−126) is the page's scale, codes are the nearest whole numbers with f32(code × scale) no higher than the low, no lower than the high.
    */
   bounds: { segments: 't', kvHeads: 'i', headDim: 'i', type: 'i', pageSize: 'i', all: 'i' },
@@ -159,5 +164,5 @@ export type Layout = keyof typeof layouts
 export const integerLayout = (layout: Layout): boolean => layouts[layout] >= layouts.Q8_0
 
 /** How a cache row stores its keys and values. */
-export const rowTypes = { f32: 0, i16: 1 } as const
+export const rowTypes = { f32: 0, i16: 1, q8: 2, q4: 3 } as const
 export type RowType = keyof typeof rowTypes

@@ -15,12 +15,34 @@ import type { RowType } from './operations.ts'
  * scale = largest |value| / 4095, code = nearest(value × (4095 / largest)); a row of zeros has scale 0, and one
  * whose largest value is below 2^−116 (where 4095 / largest is no f32) counts as zeros.
  *
- * Bounds are tiles of 64 pages, pages contiguous: f32 [2·stride, 64], or i16 [2·stride, 64] | page scales f32 [64]. Rows
- * 0 … stride − 1 are the lowest keys of the page per channel, the rest the highest, rounded outward. Where a page is one token
- * both are the key itself and a tile has `stride` rows.
+ * q8 and q4 hold f32 rows in the tail until 64 are there; `pack` makes them a group at the end of base. A group is
+ *
+ *   keys [64, stride] codes | values [64, stride] codes | key scales f32 [stride] | key offsets f32 [stride]
+ *     | value scales f32 [64] | value offsets f32 [64] | positions u32 [64]
+ *
+ * Keys share scale and offset per channel over the 64 rows, values per row over its headDim channels (KIVI, arXiv:2402.02750). Of
+ * numbers from low to high, with L = 255 for q8 and 15 for q4, each step in f32:
+ *
+ *   range = high − low, 0 where it is below 2^−116 · scale = range / L · offset = low + scale × h, h = 128 or 8
+ *   n = nearest((x − low) × (L / range)) kept to [0, L]; 0 where range is 0 · x ≈ offset + scale × (n − h)
+ *
+ * Padding counts as zeros, in values' scales not at all. A q8 code is n − h as i8. q4 takes 16 channels to 8 bytes: byte i holds n of channel i (low nibble) and of channel i + 8 (high).
+ *
+ * Bounds are tiles of 64 pages, pages contiguous: f32 [2·stride, 64], or i16 [2·stride, 64] | page scales f32 [64], which q8 and
+ * q4 have too. Rows 0 … stride − 1 are the lowest keys of the page per channel, the rest the highest, rounded outward. Where a page is
+ * one token both are the key itself (as i16 rows store it, where it is q8 or q4) and a tile has `stride` rows.
  */
 export const segmentWords = 8
 export const tileRows = 64
+
+/** Whether rows are packed in groups of 64, with an f32 tail. */
+export const isPacked = (type: RowType): type is 'q8' | 'q4' => type === 'q8' || type === 'q4'
+
+/** The type of the rows in a segment's tail. */
+export const tailType = (type: RowType): 'f32' | 'i16' => type === 'i16' ? 'i16' : 'f32'
+
+/** The type of the rows that a prompt is read into before they are stored: packing comes after a layer is done. */
+export const readType = (type: RowType): 'f32' | 'i16' => type === 'f32' ? 'f32' : 'i16'
 
 /** headDim in whole vectors of 16 channels. */
 export const strideOf = (headDim: number): number => (headDim + 15) & ~15
@@ -28,17 +50,33 @@ export const strideOf = (headDim: number): number => (headDim + 15) & ~15
 /** Rows in whole tiles. */
 export const wholeTiles = (rows: number): number => Math.ceil(rows / tileRows) * tileRows
 
+/** Rows in whole groups: what is left of them stays in the tail. */
+export const wholeGroups = (rows: number): number => Math.floor(rows / tileRows) * tileRows
+
 /** Rows of which attention makes one partial result: CHUNK in assembly/chunks.ts. */
 export const chunkRows = 1024
 
 /** Shape of the partial results of one token over as many rows, see `attend`. */
 export const partialShape = (rows: number, heads: number, headDim: number): number[] => [Math.ceil(rows / chunkRows), heads, 2 + strideOf(headDim)]
 
-/** Bytes of one held row of one KV head: keys, values, scales, position. */
+/** Bytes of one held row of one KV head: keys, values, scales, position; of q8 and q4 a 64th of a group. */
 export function rowBytes(type: RowType, headDim: number): number {
   const stride = strideOf(headDim)
-  return type === 'f32' ? 8 * stride + 4 : 4 * stride + 12
+  switch (type) {
+    case 'f32': return 8 * stride + 4
+    case 'i16': return 4 * stride + 12
+    case 'q8': return 2 * stride + stride / 8 + 12
+    case 'q4': return stride + stride / 8 + 12
+  }
 }
+
+/** Rows that one KV head has places for when it must hold `rows`. */
+export const roomFor = (type: RowType, rows: number): number => isPacked(type) ? wholeGroups(rows) + tileRows : wholeTiles(Math.max(1, rows))
+
+/** Bytes of those places: whole tiles; or whole groups and a tail of 64 rows. */
+export const roomBytes = (type: RowType, headDim: number, rows: number): number => isPacked(type)
+  ? wholeGroups(rows) * rowBytes(type, headDim) + tileRows * rowBytes('f32', headDim)
+  : roomFor(type, rows) * rowBytes(type, headDim)
 
 /** Bytes of the page bounds of `pages` pages of one KV head, in whole tiles. */
 export function boundBytes(type: RowType, headDim: number, pageSize: number, pages: number): number {

@@ -1,4 +1,4 @@
-import type { OperationName } from './operations.ts'
+import { rowTypes, type OperationName } from './operations.ts'
 import { tileRows, wholeTiles } from './rows.ts'
 import type { Tensor } from './tensor.ts'
 
@@ -32,14 +32,21 @@ const needs: Partial<Record<OperationName, (o: Given) => number>> = {
   blendMean: o => keys(number(o, 'stride')),
   topChunks: o => 2 * keys(Math.ceil(number(o, 'tokens') / number(o, 'chunk'))),
   attend,
-  scoreWindow: o => 4096 + windowQueries * 4 * (number(o, 'headDim') + 15 + wholeTiles(number(o, 'tokens'))),
+  scoreWindow: o => 4096 + windowQueries * 4 * (number(o, 'headDim') + 15 + wholeTiles(number(o, 'tokens'))) + numbers(o),
+  tokenScore: o => 4096 + windowQueries * 4 * (number(o, 'headDim') + 15) + numbers(o),
+  // Keys, values and positions of a group, as `packGroup` wants them.
+  gather: o => 4096 + 2 * numbers(o),
 }
 
-/** A tile's keys, values and turned keys; then per query its code, what it holds in chunk and total, and six numbers. */
+/** A tile of packed keys or values as f32 numbers; nothing where rows are not packed. */
+const numbers = (o: Given): number => number(o, 'type') < rowTypes.q8 ? 0 : tileRows * 4 * (number(o, 'headDim') + 15)
+
+/** A tile's keys, values and turned keys; then per query its code, what it holds in chunk and total, and six numbers; of packed rows codes for a group and two numbers more. */
 function attend(o: Given): number {
   const row = 4 * (number(o, 'headDim') + 15)
   const queries = Math.max(attendQueries, number(o, 'heads') / number(o, 'kvHeads'))
-  return 4096 + 3 * tileRows * row + queries * (3 * row + 24)
+  const group = number(o, 'type') < rowTypes.q8 ? 0 : queries * (row / 2 + 8)
+  return 4096 + 3 * tileRows * row + queries * (3 * row + 24) + group
 }
 
 /** Bytes of memory an operation wants for its own use while it runs. */

@@ -1,5 +1,5 @@
 import { createLayer, freeLayer, writeTable, type LayerOptions } from '../cache/layer.ts'
-import { whole, type RowType } from '../kernels/index.ts'
+import { whole } from '../kernels/index.ts'
 import { createWave, freeWave, head, type Network, type Precision, type Stream } from './llama.ts'
 import { prefill, shapeOf, type PrefillProgress } from './prefill.ts'
 
@@ -8,7 +8,7 @@ const batch = 8
 
 interface LogitsOptions {
   readonly ids: readonly number[]
-  readonly kv: RowType
+  readonly kv: 'f32' | 'i16'
   readonly precision: Precision
   readonly signal?: AbortSignal
   readonly progress?: PrefillProgress
@@ -29,7 +29,7 @@ export async function withLogits<T>(network: Network, { ids, kv, precision, ...w
   const results: T[] = []
   try {
     await prefill(network, precision, {
-      ids, start: 0, kv, ...watch,
+      ids, start: 0, ...watch,
       receiver: {
         enter() {
           writeTable(o, layer)

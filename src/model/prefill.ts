@@ -23,7 +23,6 @@ export interface PrefillOptions {
   /** Position of the first id: tokens that came before. */
   readonly start: number
   readonly receiver: Receiver
-  readonly kv: keyof typeof rowTypes
   readonly signal?: AbortSignal | undefined
   readonly progress?: PrefillProgress | undefined
   /** All tokens go through all layers unless given. last: newest tokens that a method wants to find in every layer. */
@@ -36,7 +35,7 @@ export interface PrefillOptions {
  * Reads a prompt layer by layer: all tokens through one layer, in tiles, before the next. So one layer's full keys and values are
  * the most that is ever held beside what the receiver keeps.
  */
-export async function prefill(network: Network, precision: Precision, { ids, start, receiver, kv, signal, progress, propagate, finish }: PrefillOptions): Promise<void> {
+export async function prefill(network: Network, precision: Precision, { ids, start, receiver, signal, progress, propagate, finish }: PrefillOptions): Promise<void> {
   const { k, config, weights } = network
   const n = ids.length, end = start + n
   const stream = whole(k, k => createStream(k, config, n))
@@ -52,7 +51,7 @@ export async function prefill(network: Network, precision: Precision, { ids, sta
     for (let index = 0; index < config.layers; index++) {
       const layer = receiver.enter(index, rows)
       ring = propagate?.to.layer === index ? k.tensor([propagate.by.window, config.heads, config.headDim], 'f32') : null
-      const program = k.record(() => recordLayer(network, wave!, stream, index, { layer, kv, positions, ring }))
+      const program = k.record(() => recordLayer(network, wave!, stream, index, { layer, positions, ring }))
       try {
         for (let row = 0; row < rows; row += tileTokens) {
           const tokens = Math.min(tileTokens, rows - row)
@@ -65,7 +64,7 @@ export async function prefill(network: Network, precision: Precision, { ids, sta
       }
       let next: number[] | null = null
       if (propagate && ring) {
-        next = await tokensGoingOn(k, { propagation: propagate.by, shape: shapeOf(network), kv, layer, ring, tokens: n, keep: propagate.to.tokens, last: propagate.last, seen: end })
+        next = await tokensGoingOn(k, { propagation: propagate.by, shape: shapeOf(network), kv: layer.type, layer, ring, tokens: n, keep: propagate.to.tokens, last: propagate.last, seen: end })
         k.free(ring)
         ring = null
       }
@@ -101,11 +100,11 @@ async function narrow({ k, config }: Network, { hidden, ropes }: Stream, tokens:
   }
 }
 
-interface Recorded { readonly layer: LayerCache; readonly kv: keyof typeof rowTypes; readonly positions: Tensor | null; readonly ring: Tensor | null }
+interface Recorded { readonly layer: LayerCache; readonly positions: Tensor | null; readonly ring: Tensor | null }
 
-function recordLayer(network: Network, wave: Wave, stream: Stream, index: number, { layer, kv, positions, ring }: Recorded): void {
+function recordLayer(network: Network, wave: Wave, stream: Stream, index: number, { layer, positions, ring }: Recorded): void {
   const { k, config: { heads, kvHeads, headDim, attentionScale: scale, attentionCap: cap, kinds } } = network
-  const type = rowTypes[kv]
+  const type = rowTypes[layer.type]
   block(network, index, wave, stream, ({ query, keys, values, out }) => {
     k.append({ segments: layer.table, keys, values, kvHeads, headDim, type })
     if (positions) k.reposition({ segments: layer.table, positions, kvHeads, headDim, type })

@@ -1,5 +1,5 @@
 import { advanced, createLayer, forkLayer, freeLayer, type LayerCache, type LayerOptions } from '../cache/layer.ts'
-import { whole, type RowType } from '../kernels/index.ts'
+import { readType, whole, type RowType } from '../kernels/index.ts'
 import { createWave, freeWave, type Network, type Precision } from './llama.ts'
 import { logitsOf, prefill, shapeOf, type PrefillProgress } from './prefill.ts'
 import { createSequence, type Sequence, type SequenceOptions } from './sequence.ts'
@@ -33,12 +33,12 @@ export interface Asked {
 interface ReadingOptions extends Watch { readonly ids: readonly number[]; readonly kv: RowType; readonly precision: Precision }
 
 export async function createReading(network: Network, { ids, kv, precision, ...watch }: ReadingOptions): Promise<Reading> {
-  const o: LayerOptions = { k: network.k, shape: shapeOf(network), kv }
+  const o: LayerOptions = { k: network.k, shape: shapeOf(network), kv: readType(kv) }
   const layers: LayerCache[] = []
   const free = (): void => layers.splice(0).forEach(layer => freeLayer(o, layer))
   try {
     await prefill(network, precision, {
-      ids, start: 0, kv, ...watch, finish: async () => {},
+      ids, start: 0, ...watch, finish: async () => {},
       receiver: {
         enter: index => layers[index] = createLayer(o, { rows: Array.from({ length: o.shape.kvHeads }, () => ids.length), ring: readingWindow }),
         leave: async index => advanced(layers[index]!, ids.length),
@@ -48,7 +48,7 @@ export async function createReading(network: Network, { ids, kv, precision, ...w
     free()
     throw error
   }
-  return { ids, free, shares: asked => sharedTokens(ids, asked), ask: (asked, watch = {}) => ask(network, o, layers, ids, asked, precision, watch) }
+  return { ids, free, shares: asked => sharedTokens(ids, asked), ask: (asked, watch = {}) => ask(network, o, { layers, ids, kv, precision }, asked, watch) }
 }
 
 /** How much of a prompt a reading has; its last token is always read, since an answer begins after it. */
@@ -60,7 +60,10 @@ function sharedTokens(known: readonly number[], ids: readonly number[]): number 
   return shared
 }
 
-async function ask(network: Network, o: LayerOptions, read: readonly LayerCache[], known: readonly number[], ids: readonly number[], precision: Precision, watch: Watch): Promise<Asked> {
+/** kv: what a sequence holds; the rows of the reading itself are as they were read. */
+interface Read { readonly layers: readonly LayerCache[]; readonly ids: readonly number[]; readonly kv: RowType; readonly precision: Precision }
+
+async function ask(network: Network, o: LayerOptions, { layers: read, ids: known, kv, precision }: Read, ids: readonly number[], watch: Watch): Promise<Asked> {
   if (!ids.length) throw fault('usage', 'a prompt must have at least one token, got none')
   const shared = sharedTokens(known, ids)
   const { k } = o
@@ -76,7 +79,7 @@ async function ask(network: Network, o: LayerOptions, read: readonly LayerCache[
   }
   try {
     await prefill(network, precision, {
-      ids: fresh, start: shared, kv: o.kv, ...watch,
+      ids: fresh, start: shared, ...watch,
       receiver: {
         enter: index => layers[index] = forkLayer(o, read[index]!, fresh.length, shared),
         leave: async index => advanced(layers[index]!, fresh.length),
@@ -101,7 +104,7 @@ async function ask(network: Network, o: LayerOptions, read: readonly LayerCache[
       const window = Math.min(options.policy.score?.window ?? 0, ids.length)
       if (window > readingWindow)
         throw fault('usage', `window must be at most the ${readingWindow} queries that a reading remembers, got ${window}`)
-      const sequence = createSequence(network, { ...options, kv: o.kv, precision })
+      const sequence = createSequence(network, { ...options, kv, precision })
       try {
         await sequence.adopt(layers, logits)
       } catch (error) {

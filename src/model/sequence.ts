@@ -141,7 +141,7 @@ export function createSequence(network: Network, options: SequenceOptions, start
       forget()
       const start = cache.seen()
       cache.begin(ids.length)
-      await prefill(network, precision, { ids, start, receiver: cache, kv, signal, progress, propagate: spread(ids.length),
+      await prefill(network, precision, { ids, start, receiver: cache, signal, progress, propagate: spread(ids.length),
         finish: (prompt, rows) => logitsOf(network, wave, prompt, rows - 1) })
       await cache.end()
       for (const id of given.slice(-penaltyWindow)) remember(id)

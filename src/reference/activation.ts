@@ -1,6 +1,6 @@
 import type { Words } from '../kernels/operations.ts'
 import type { Memory, State } from './memory.ts'
-import { nearest } from './segment.ts'
+import { nearest } from './nearest.ts'
 
 interface Target { readonly values: number; readonly codes: number; readonly blocks: number }
 

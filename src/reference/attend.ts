@@ -2,12 +2,13 @@ import { rowTypes, type Words } from '../kernels/operations.ts'
 import { chunkRows, segmentWords, strideOf } from '../kernels/rows.ts'
 import { capped } from './activation.ts'
 import type { Memory, State } from './memory.ts'
-import { nearest, rowsOf, type Rows } from './segment.ts'
+import { nearest } from './nearest.ts'
+import { rowsOf, type Rows } from './segment.ts'
 
-/** The query [headDim] at address `at` as a score reads it: i16 rows meet codes in [−4095, 4095] × scale, rounded as rows are. */
+/** The query [headDim] at address `at` as a score reads it: i16 rows meet codes in [−4095, 4095] × scale, rounded as rows are; q8 and q4 count as numbers. */
 export function queryOf(m: Memory, at: number, headDim: number, type: number): Float64Array {
   const x = Float64Array.from(m.f32.subarray(at / 4, at / 4 + headDim))
-  if (type === rowTypes.f32) return x
+  if (type !== rowTypes.i16) return x
   const largest = x.reduce((top, v) => Math.max(top, Math.abs(v)), 0)
   const inverse = largest === 0 ? 0 : Math.fround(4095 / largest)
   return x.map(v => nearest(Math.fround(v * inverse)) * Math.fround(largest / 4095))

@@ -1,7 +1,7 @@
 import { rowTypes, type Words } from '../kernels/operations.ts'
 import { strideOf } from '../kernels/rows.ts'
 import type { Memory, State } from './memory.ts'
-import { rowsOf } from './segment.ts'
+import { packVector, plainRows, rowsOf } from './segment.ts'
 import { liveOf, tilesOf, type Tiles } from './tiles.ts'
 
 const { fround } = Math
@@ -32,12 +32,16 @@ function bounds(m: Memory, a: Words<'bounds'>, state: State): void {
   for (let h = 0; h < a.kvHeads; h++) {
     const rows = rowsOf(m, a.segments, h, a.headDim, a.type), tiles = tilesOf(m, a.segments, h, a.headDim, a.type, a.pageSize)
     const live = liveOf(m, a.segments, h, state)
+    const stored = (row: number): { codes: ArrayLike<number>; scale: number } => {
+      if (a.type !== rowTypes.i16) return a.type === rowTypes.f32 ? { codes: rows.key(row), scale: 1 } : packVector(rows.key(row))
+      const { key, keyScale } = plainRows(m, a.segments, h, a.headDim, a.type).place(row)
+      return { codes: m.i16.subarray(key / 2, key / 2 + stride), scale: m.f32[keyScale / 4]! }
+    }
     for (let page = a.all ? 0 : Math.floor(rows.count / a.pageSize); page * a.pageSize < live; page++) {
       if (a.pageSize === 1) {
-        const place = rows.place(page)
-        const key = a.type === rowTypes.i16 ? m.i16.subarray(place.key / 2, place.key / 2 + stride) : m.f32.subarray(place.key / 4, place.key / 4 + stride)
-        key.forEach((x, c) => tiles.write(c, page, x))
-        tiles.setScale(page, m.f32[place.keyScale / 4]!)
+        const { codes, scale } = stored(page)
+        for (let c = 0; c < stride; c++) tiles.write(c, page, codes[c] ?? 0)
+        tiles.setScale(page, scale)
         continue
       }
       const low = new Float32Array(stride), high = new Float32Array(stride)
@@ -48,7 +52,7 @@ function bounds(m: Memory, a: Words<'bounds'>, state: State): void {
           low[c] = Math.min(low[c]!, x)
           high[c] = Math.max(high[c]!, x)
         })
-      if (a.type === rowTypes.i16) pack(tiles, page, low, high)
+      if (a.type !== rowTypes.f32) pack(tiles, page, low, high)
       else {
         low.forEach((x, c) => tiles.write(c, page, x))
         high.forEach((x, c) => tiles.write(stride + c, page, x))

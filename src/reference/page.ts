@@ -1,7 +1,7 @@
 import { rowTypes, type Words } from '../kernels/operations.ts'
 import { strideOf } from '../kernels/rows.ts'
 import type { Memory, State } from './memory.ts'
-import { nearest, smallestRow } from './segment.ts'
+import { nearest, smallestRow } from './nearest.ts'
 import { liveOf, tilesOf, type Tiles } from './tiles.ts'
 import { best } from './topk.ts'
 
@@ -33,7 +33,7 @@ function chooseChannels(m: Memory, a: Words<'chooseChannels'>): void {
 
 /** A query as the tiles want it: in codes of one scale over all channels, or as it is. */
 function coded(query: Float32Array, type: number): { query: Float32Array; scale: number } {
-  if (type !== rowTypes.i16) return { query, scale: 1 }
+  if (type === rowTypes.f32) return { query, scale: 1 }
   const largest = query.reduce((top, x) => Math.max(top, Math.abs(x)), 0)
   if (largest < smallestRow) return { query: new Float32Array(query.length), scale: 0 }
   const inverse = fround(4095 / largest)
@@ -42,11 +42,11 @@ function coded(query: Float32Array, type: number): { query: Float32Array; scale:
 
 /** Σ query × bound over rows of the tiles, ascending; code sums of 128 rows at a time are exact, then added in f32. */
 function score(tiles: Tiles, rows: readonly number[], headDim: number, { query, scale }: { query: Float32Array; scale: number }, page: number, type: number): number {
-  const stride = strideOf(headDim), part = type === rowTypes.i16 ? 128 : rows.length
+  const stride = strideOf(headDim), part = type === rowTypes.f32 ? rows.length : 128
   let total = 0
   for (let at = 0; at < rows.length; at += part)
     total = fround(total + fround(rows.slice(at, at + part).reduce((sum, row) => sum + query[row % stride]! * tiles.read(row, page), 0)))
-  return type === rowTypes.i16 ? fround(total * fround(scale * tiles.scale(page))) : total
+  return type === rowTypes.f32 ? total : fround(total * fround(scale * tiles.scale(page)))
 }
 
 function pageScore(m: Memory, a: Words<'pageScore'>, state: State): void {

@@ -1,8 +1,8 @@
-import { rowTypes, type RowType } from '../kernels/operations.ts'
-import { segmentWords, strideOf } from '../kernels/rows.ts'
+import { rowTypes } from '../kernels/operations.ts'
+import { rowBytes, segmentWords, strideOf, tileRows } from '../kernels/rows.ts'
+import { groupAt, type Group, type RowNumbers } from './groups.ts'
 import type { Memory } from './memory.ts'
-
-const typeName = (type: number): RowType => type === rowTypes.f32 ? 'f32' : 'i16'
+import { nearest, smallestRow } from './nearest.ts'
 
 /** One KV head's rows, as src/kernels/rows.ts draws them. Reads and writes whole rows by their index. */
 export interface Rows {
@@ -12,22 +12,67 @@ export interface Rows {
   key(row: number): Float32Array
   value(row: number): Float32Array
   position(row: number): number
-  /** Quantises as the row type says. */
+  /** Quantises as the row type says; rows of q8 and q4 must be in the tail. */
   write(row: number, key: ArrayLike<number>, value: ArrayLike<number>, position: number): void
+}
+
+/** Rows that lie one by one. */
+export interface PlainRows extends Rows {
   /** Bytes as they are, from a row of another segment of the same type. */
-  copy(row: number, from: Rows, fromRow: number): void
+  copy(row: number, from: PlainRows, fromRow: number): void
   place(row: number): Place
-  /** First byte of the bound tiles. */
-  readonly bounds: number
 }
 
 /** Addresses of one row. */
 export interface Place { readonly key: number; readonly value: number; readonly keyScale: number; readonly valueScale: number; readonly position: number }
 
-export function rowsOf(m: Memory, segments: number, head: number, headDim: number, type: number): Rows {
+/** Codes in [−4095, 4095] of some numbers and their scale, as i16 rows have them. */
+export function packVector(x: ArrayLike<number>): { codes: Int16Array; scale: number } {
+  let largest = 0
+  for (let c = 0; c < x.length; c++) largest = Math.max(largest, Math.abs(x[c]!))
+  if (largest < smallestRow) largest = 0
+  const inverse = largest === 0 ? 0 : Math.fround(4095 / largest)
+  return { codes: Int16Array.from(x, v => nearest(Math.fround(Math.fround(v) * inverse))), scale: Math.fround(largest / 4095) }
+}
+
+export const isPackedType = (type: number): boolean => type === rowTypes.q8 || type === rowTypes.q4
+
+export const rowsOf = (m: Memory, segments: number, head: number, headDim: number, type: number): Rows =>
+  isPackedType(type) ? packedRows(m, segments, head, headDim, type) : plainRows(m, segments, head, headDim, type)
+
+/** Rows of q8 or q4: groups in base, f32 rows in the tail. */
+function packedRows(m: Memory, segments: number, head: number, headDim: number, type: number): Rows {
+  const tail = plainRows(m, segments, head, headDim, rowTypes.f32)
+  const split = (): number => m.u32[segments / 4 + head * segmentWords + 1]!
+  const group = (row: number): Group => groupOf(m, segments, head, headDim, type, Math.floor(row / tileRows))
+  return {
+    get count() { return tail.count },
+    setCount: tail.setCount,
+    key: row => row < split() ? group(row).key(row % tileRows) : tail.key(row),
+    value: row => row < split() ? group(row).value(row % tileRows) : tail.value(row),
+    position: row => row < split() ? group(row).position(row % tileRows) : tail.position(row),
+    write: tail.write,
+  }
+}
+
+/** Group i of a segment's base. */
+const groupOf = (m: Memory, segments: number, head: number, headDim: number, type: number, i: number): Group =>
+  groupAt(m, m.u32[segments / 4 + head * segmentWords + 2]! + i * tileRows * rowBytes(type === rowTypes.q8 ? 'q8' : 'q4', headDim), headDim, type)
+
+/** Makes these the rows of a q8 or q4 segment, from row `first` (a multiple of 64) on: whole groups, then the tail. */
+export function storePacked(m: Memory, segments: number, head: number, headDim: number, type: number, given: readonly RowNumbers[], first: number): void {
+  const at = segments / 4 + head * segmentWords, whole = given.length - given.length % tileRows
+  for (let row = 0; row < whole; row += tileRows) groupOf(m, segments, head, headDim, type, (first + row) / tileRows).write(given.slice(row, row + tileRows))
+  m.u32[at] = first + given.length
+  m.u32[at + 1] = first + whole
+  const tail = plainRows(m, segments, head, headDim, rowTypes.f32)
+  for (let row = whole; row < given.length; row++) tail.write(first + row, given[row]!.key, given[row]!.value, given[row]!.position)
+}
+
+export function plainRows(m: Memory, segments: number, head: number, headDim: number, type: number): PlainRows {
   const at = segments / 4 + head * segmentWords
   const stride = strideOf(headDim)
-  const i16 = typeName(type) === 'i16'
+  const i16 = type === rowTypes.i16
   const bytes = i16 ? 2 : 4
 
   function place(row: number): Place {
@@ -53,13 +98,10 @@ export function rowsOf(m: Memory, segments: number, head: number, headDim: numbe
       m.f32.set(x, address / 4)
       return
     }
-    let largest = 0
-    for (let c = 0; c < headDim; c++) largest = Math.max(largest, Math.abs(x[c]!))
-    if (largest < smallestRow) largest = 0
-    m.f32[scale / 4] = Math.fround(largest / 4095)
-    const inverse = largest === 0 ? 0 : Math.fround(4095 / largest)
+    const { codes, scale: by } = packVector(x)
+    m.f32[scale / 4] = by
     m.i16.fill(0, address / 2, address / 2 + stride)
-    for (let c = 0; c < headDim; c++) m.i16[address / 2 + c] = nearest(Math.fround(Math.fround(x[c]!) * inverse))
+    m.i16.set(codes, address / 2)
   }
 
   return {
@@ -85,16 +127,5 @@ export function rowsOf(m: Memory, segments: number, head: number, headDim: numbe
       m.u32[to.position / 4] = m.u32[source.position / 4]!
     },
     place,
-    get bounds() { return m.u32[at + 6]! },
   }
-}
-
-/** Rows whose largest value is smaller count as zeros (src/kernels/rows.ts). */
-export const smallestRow = 2 ** -116
-
-/** Nearest whole number, ties to even. */
-export function nearest(x: number): number {
-  const floor = Math.floor(x), rest = x - floor
-  if (rest !== 0.5) return Math.round(x)
-  return floor % 2 === 0 ? floor : floor + 1
 }

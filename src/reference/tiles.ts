@@ -18,7 +18,7 @@ export interface Tiles {
 
 export function tilesOf(m: Memory, segments: number, head: number, headDim: number, type: number, pageSize: number): Tiles {
   const start = m.u32[segments / 4 + head * segmentWords + 6]!
-  const i16 = type === rowTypes.i16
+  const i16 = type !== rowTypes.f32
   const rows = (pageSize === 1 ? 1 : 2) * strideOf(headDim)
   const bytes = boundBytes(i16 ? 'i16' : 'f32', headDim, pageSize, tileRows)
   const tile = (page: number): number => start + Math.floor(page / tileRows) * bytes

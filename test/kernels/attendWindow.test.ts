@@ -1,15 +1,15 @@
 import { test } from 'uvu'
-import { rowTypes, strideOf, partialShape, type RowType } from '../../src/kernels/index.ts'
+import { rowTypes, strideOf, partialShape } from '../../src/kernels/index.ts'
 import { normal } from '../cases.ts'
 import { near } from '../near.ts'
 import { compare, type Bench } from './harness.ts'
 
 // Attention with a sliding window and with a soft cap. Tolerances as in attend.test.ts; a cap of 2 adds 2e-7 a score.
 const tolerance = { f32: 1e-5, i16: 1e-4 }
-const types: RowType[] = ['i16', 'f32']
+const types = ['i16', 'f32'] as const
 
 interface Case {
-  readonly type: RowType
+  readonly type: typeof types[number]
   /** Rows before the batch, and the first `dropped` of them that are gone. */
   readonly count: number
   readonly tokens?: number

@@ -1,6 +1,6 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { boundBytes, rowTypes, strideOf, tileRows, type RowType, type Tensor } from '../../src/kernels/index.ts'
+import { boundBytes, isPacked, rowTypes, strideOf, tileRows, type RowType, type Tensor } from '../../src/kernels/index.ts'
 import { grid, headDims, lengths, normal } from '../cases.ts'
 import { compare, type Bench } from './harness.ts'
 
@@ -20,7 +20,7 @@ async function build(b: Bench, { type, kvHeads, headDim, pageSize, count, split 
   return tiles(b, segments, kvHeads - 1, type, headDim, pageSize, capacity)
 }
 
-for (const type of ['f32', 'i16'] as const) {
+for (const type of ['f32', 'i16', 'q8', 'q4'] as const) {
   for (const count of [...lengths, 200])
     test(`${type}, ${count} rows`, async () => {
       for (const pageSize of [1, 2, 3, 4, 7, 16, count + 1])
@@ -51,9 +51,12 @@ for (const type of ['f32', 'i16'] as const) {
             b.k.append({ segments, keys: rows, values: rows, kvHeads, headDim, type: rowTypes[type] })
             b.k.bounds({ segments, kvHeads, headDim, type: rowTypes[type], pageSize, all: 0 })
             b.k.advance({ segments, kvHeads })
+            if (isPacked(type)) b.k.pack({ segments, kvHeads, headDim, type: rowTypes[type] })
           })
           at += n
         }
+        // Packing changes keys, so bounds of packed rows are built anew after it.
+        if (isPacked(type)) await b.run({ tokens: 0, position: at }, () => b.k.bounds({ segments, kvHeads, headDim, type: rowTypes[type], pageSize, all: 1 }))
         assert.equal([...await tiles(b, segments, kvHeads - 1, type, headDim, pageSize, capacity)], [...whole])
         return {}
       })

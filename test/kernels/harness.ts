@@ -1,4 +1,4 @@
-import { boundBytes, rowBytes, rowTypes, segmentWords, wholeTiles, type Data, type Kernels, type Registers, type RowType, type Tensor, type Type } from '../../src/kernels/index.ts'
+import { boundBytes, isPacked, rowBytes, rowTypes, segmentWords, tailType, wholeGroups, wholeTiles, type Data, type Kernels, type Registers, type RowType, type Tensor, type Type } from '../../src/kernels/index.ts'
 import { backends, start } from '../backends.ts'
 import { near } from '../near.ts'
 
@@ -12,7 +12,8 @@ export interface Bench {
   tensor(shape: readonly number[], type: Type, data?: ArrayLike<number>): Tensor
   /**
    * A segment table and its rows. rows: for each KV head keys and values [count, headDim]; stored with `append`, positions
-   * from 0 (T = count, so all heads have as many rows). split: that many rows (a multiple of 64) lie in the shared base part.
+   * from 0 (T = count, so all heads have as many rows). split: that many rows (a multiple of 64) lie in the shared base part. q8 and q4: whole
+   * groups are packed (split says nothing), and as many rows fit the tail.
    */
   segments(options: { kvHeads: number; headDim: number; type: RowType; keys: Float32Array; values: Float32Array; count: number; capacity?: number; split?: number; pageSize?: number }): Promise<Tensor>
   run(registers: Registers, body: () => void): Promise<void>
@@ -38,16 +39,18 @@ function bench(k: Kernels, offset: number): Bench & { check(where: string): void
       const pages = pageSize ? Math.ceil(capacity / pageSize) : 0
       const words: number[] = []
       for (let h = 0; h < kvHeads; h++) {
-        const base = split ? this.tensor([rowBytes(type, headDim) * split], 'u8') : null
-        const tail = this.tensor([rowBytes(type, headDim) * (capacity - split)], 'u8')
+        const shared = isPacked(type) ? wholeGroups(capacity) : split, own = isPacked(type) ? wholeTiles(capacity) : capacity - split
+        const base = shared ? this.tensor([rowBytes(type, headDim) * shared], 'u8') : null
+        const tail = this.tensor([rowBytes(tailType(type), headDim) * own], 'u8')
         const bounds = pageSize ? this.tensor([boundBytes(type, headDim, pageSize, pages)], 'u8') : null
-        words.push(0, split, base?.address ?? 0, split, tail.address, capacity - split, bounds?.address ?? 0, bounds ? Math.ceil(pages / 64) : 0)
+        words.push(0, isPacked(type) ? 0 : split, base?.address ?? 0, shared, tail.address, own, bounds?.address ?? 0, bounds ? Math.ceil(pages / 64) : 0)
       }
       k.upload(table, words)
       const from = this.tensor([count, kvHeads, headDim], 'f32', keys), to = this.tensor([count, kvHeads, headDim], 'f32', values)
       await k.once({ tokens: count, position: 0 }, () => {
         k.append({ segments: table, keys: from, values: to, kvHeads, headDim, type: rowTypes[type] })
         k.advance({ segments: table, kvHeads })
+        if (isPacked(type)) k.pack({ segments: table, kvHeads, headDim, type: rowTypes[type] })
       })
       return table
     },

@@ -41,7 +41,7 @@ async function check(what: string, s: Shape, query: Float32Array, count: number,
   })
 }
 
-for (const type of ['f32', 'i16'] as const) {
+for (const type of ['f32', 'i16', 'q8', 'q4'] as const) {
   test(`scores of ${type} pages, every length`, async () => {
     for (const count of [...lengths, 513])
       for (const pageSize of [1, 2, 3, 4, 16, count + 1]) {
@@ -70,7 +70,7 @@ for (const type of ['f32', 'i16'] as const) {
         ['bell', normal(n), normal(m, 2)], ['zero keys', new Float32Array(n), normal(m)], ['zero query', normal(n), new Float32Array(m)],
         ['equal', new Float32Array(n).fill(0.5), new Float32Array(m).fill(-0.25)], ['tiny query', normal(n), normal(m).map(x => x * 1e-37)],
       ] as const)
-        await check(`${name}, pages of ${pageSize}`, { type, kvHeads, group, headDim, pageSize, count, keys }, query, 30, type === 'i16' ? 0 : 1e-5)
+        await check(`${name}, pages of ${pageSize}`, { type, kvHeads, group, headDim, pageSize, count, keys }, query, 30, type === 'f32' ? 1e-5 : 0)
   })
 }
 

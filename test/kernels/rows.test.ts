@@ -1,6 +1,6 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { rowBytes, rowTypes, segmentWords, type RowType, type Tensor } from '../../src/kernels/index.ts'
+import { isPacked, rowBytes, rowTypes, segmentWords, strideOf, tailType, wholeTiles, type RowType, type Tensor } from '../../src/kernels/index.ts'
 import { grid, headDims, lengths, normal, random } from '../cases.ts'
 import { compare, type Bench } from './harness.ts'
 
@@ -8,10 +8,10 @@ import { compare, type Bench } from './harness.ts'
 async function parts(b: Bench, segments: Tensor, kvHeads: number, type: RowType, headDim: number): Promise<Uint8Array> {
   const words = await b.k.read(segments), all: Uint8Array[] = []
   for (let h = 0; h < kvHeads; h++) {
-    const [count, , base, baseCapacity, tail, tailCapacity] = [...words.subarray(h * segmentWords)] as [number, number, number, number, number, number]
-    all.push(Uint8Array.of(count, count >> 8))
-    for (const [address, capacity] of [[base, baseCapacity], [tail, tailCapacity]] as const) {
-      const bytes = rowBytes(type, headDim) * capacity
+    const [count, split, base, baseCapacity, tail, tailCapacity] = [...words.subarray(h * segmentWords)] as [number, number, number, number, number, number]
+    all.push(Uint8Array.of(count, count >> 8, split))
+    for (const [address, capacity, of] of [[base, baseCapacity, type], [tail, tailCapacity, tailType(type)]] as const) {
+      const bytes = rowBytes(of, headDim) * capacity
       if (address) all.push(await b.k.read({ shape: [bytes], type: 'u8', address, bytes }) as Uint8Array)
     }
   }
@@ -20,7 +20,9 @@ async function parts(b: Bench, segments: Tensor, kvHeads: number, type: RowType,
 
 const scales = [1, 1e-3, 1e-30, 2 ** -116, 2 ** -117, 1e-40, 1e30, 0]
 
-for (const type of ['f32', 'i16'] as const) {
+const types: RowType[] = ['f32', 'i16', 'q8', 'q4']
+
+for (const type of types) {
   test(`append packs ${type} rows bit for bit`, async () => {
     for (const headDim of headDims)
       for (const split of [0, 64])
@@ -41,6 +43,7 @@ for (const type of ['f32', 'i16'] as const) {
         await b.run({ tokens: more, position: 1000 }, () => {
           b.k.append({ segments, keys, values, kvHeads, headDim, type: rowTypes[type] })
           b.k.advance({ segments, kvHeads })
+          if (isPacked(type)) b.k.pack({ segments, kvHeads, headDim, type: rowTypes[type] })
         })
         return { bytes: { data: await parts(b, segments, kvHeads, type, headDim), tolerance: 0 } }
       })
@@ -48,7 +51,8 @@ for (const type of ['f32', 'i16'] as const) {
 
   test(`gather ${type} rows in place, to another segment, from a shared part`, async () => {
     for (const count of [...lengths, 200])
-      for (const [sets, inPlace, split] of [[2, true, 0], [1, true, 0], [2, false, 0], [2, false, 64]] as const)
+      for (const [sets, inPlace, split] of [[2, true, 0], [1, true, 0], [2, false, 0], [2, false, 64]] as const) {
+        if (inPlace && isPacked(type)) continue
         await compare(`gather ${count} rows by ${sets} sets, in place ${inPlace}, split ${split}`, async b => {
           const kvHeads = 2, headDim = 20, n = count * kvHeads * headDim, next = random(count)
           const from = await b.segments({ kvHeads, headDim, type, keys: normal(n), values: normal(n, 2), count, split: count > 64 ? split : 0 })
@@ -56,9 +60,52 @@ for (const type of ['f32', 'i16'] as const) {
           const kept = Array.from({ length: sets }, () => Array.from({ length: count }, (_, i) => i).filter(() => next() < 0.6))
           const rows = b.tensor([sets, count], 'u32', kept.flatMap(set => [...set, ...new Array<number>(count - set.length).fill(0)]))
           const counts = b.tensor([sets], 'u32', kept.map(set => set.length))
-          await b.run({ tokens: 0, position: 0 }, () => b.k.gather({ to, from, rows, counts, sets, capacity: count, kvHeads, headDim, type: rowTypes[type] }))
+          await b.run({ tokens: 0, position: 0 }, () => b.k.gather({ to, from, rows, counts, sets, capacity: count, kvHeads, headDim, type: rowTypes[type], fromType: rowTypes[type] }))
           return { bytes: { data: await parts(b, to, kvHeads, type, headDim), tolerance: 0 } }
         })
+      }
+  })
+}
+
+for (const type of ['q8', 'q4'] as const) {
+  test(`all rows of every type become ${type} rows`, async () => {
+    for (const fromType of types)
+      for (const count of [1, 63, 64, 65, 200])
+        await compare(`gather ${count} rows of ${fromType}`, async b => {
+          const kvHeads = 2, headDim = 36, n = count * kvHeads * headDim
+          const from = await b.segments({ kvHeads, headDim, type: fromType, keys: normal(n), values: normal(n, 2), count })
+          const to = await b.segments({ kvHeads, headDim, type, keys: new Float32Array(0), values: new Float32Array(0), count: 0, capacity: wholeTiles(count) })
+          await b.run({ tokens: 0, position: 0 }, () => b.k.gather({ to, from, rows: null, counts: null, sets: kvHeads, capacity: 0, kvHeads, headDim, type: rowTypes[type], fromType: rowTypes[fromType] }))
+          return { bytes: { data: await parts(b, to, kvHeads, type, headDim), tolerance: 0 } }
+        })
+  })
+
+  test(`${type} rows come back within half a step of their channel's (key) or row's (value) range`, async () => {
+    const steps = type === 'q8' ? 255 : 15, headDim = 20, count = 64
+    await compare('round trip', async b => {
+      for (const scale of [1, 1e-3, 1e-30, 1e30, 0]) {
+        const keys = normal(count * headDim, 3).map((x, i) => scale * (x * (1 + i % 5) + i % 3)), values = normal(count * headDim, 4).map(x => x * scale)
+        const packed = await b.segments({ kvHeads: 1, headDim, type, keys, values, count, capacity: 64 })
+        const words = await b.k.read(packed), stride = strideOf(headDim), vector = type === 'q8' ? stride : stride / 2
+        assert.equal([words[0], words[1]], [64, 64])
+        const bytes = await b.k.read({ shape: [64 * rowBytes(type, headDim)], type: 'u8', address: words[2]!, bytes: 64 * rowBytes(type, headDim) }) as Uint8Array
+        const numbers = new Float32Array(bytes.buffer, 128 * vector, 2 * stride + 128), positions = new Uint32Array(bytes.buffer, bytes.length - 256)
+        const code = (of: number, row: number, c: number): number => type === 'q8' ? new Int8Array(bytes.buffer)[of + row * vector + c]!
+          : (bytes[of + row * vector + (c >> 4) * 8 + c % 8]! >> (c & 8 ? 4 : 0) & 15) - 8
+        for (let row = 0; row < count; row++) {
+          assert.is(positions[row], row)
+          for (let c = 0; c < headDim; c++) {
+            const [keyScale, keyOffset, valueScale, valueOffset] = [c, stride + c, 2 * stride + row, 2 * stride + 64 + row].map(i => numbers[i]!) as [number, number, number, number]
+            const range = (x: readonly number[]): number => Math.max(...x) - Math.min(...x)
+            const column = range(Array.from({ length: 64 }, (_, r) => keys[r * headDim + c]!)), line = range([...values.subarray(row * headDim, (row + 1) * headDim)])
+            const x = keys[row * headDim + c]!, y = values[row * headDim + c]!
+            assert.ok(Math.abs(keyOffset + keyScale * code(0, row, c) - x) <= 0.501 * column / steps + 1e-6 * Math.abs(x), `key ${row}, ${c}, scale ${scale}`)
+            assert.ok(Math.abs(valueOffset + valueScale * code(64 * vector, row, c) - y) <= 0.501 * line / steps + 1e-6 * Math.abs(y), `value ${row}, ${c}, scale ${scale}`)
+          }
+        }
+      }
+      return {}
+    })
   })
 }
 

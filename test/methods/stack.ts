@@ -19,7 +19,6 @@ export interface Stack {
 export function createStack(k: Kernels, { heads, kvHeads, headDim }: Sizes, { layers, policy, budget, answer = 16, kv = 'f32' }: { layers: number; policy: Policy; budget: number; answer?: number; kv?: RowType }): Stack {
   const w = watched(policy)
   const cache = createCache({ k, shape: { layers, heads, kvHeads, headDim, scale: headDim ** -0.5 }, kv, policy: w.policy, budget, answer })
-  const type = rowTypes[kv]
   const upload = (data: Float32Array, ...shape: number[]) => {
     const t = k.tensor(shape, 'f32')
     k.upload(t, data)
@@ -31,10 +30,10 @@ export function createStack(k: Kernels, { heads, kvHeads, headDim }: Sizes, { la
       const { n } = rows[0]!
       cache.begin(n)
       for (const [index, { keys, values, queries }] of rows.entries()) {
-        const { table, ring } = cache.enter(index)
+        const { table, ring, type } = cache.enter(index)
         const from = upload(keys, n, kvHeads, headDim), to = upload(values, n, kvHeads, headDim), query = upload(queries, n, heads, headDim)
         await k.once({ tokens: n, position: index ? cache.seen() - n : cache.seen() }, () => {
-          k.append({ segments: table, keys: from, values: to, kvHeads, headDim, type })
+          k.append({ segments: table, keys: from, values: to, kvHeads, headDim, type: rowTypes[type] })
           if (ring) k.observe({ ring, query, heads, headDim, window: ring.shape[0]! })
           k.advance({ segments: table, kvHeads })
         })

@@ -5,27 +5,13 @@ import { load } from '../../src/load.ts'
 import { withLogits } from '../../src/model/logits.ts'
 import { withSmollm } from '../models.ts'
 import { near } from '../near.ts'
+import { divergence, logSum } from './divergence.ts'
 import { golden } from './helpers.ts'
 
 interface Case { name: string; text: string; tokenCount: number; idsSha256: string; meanNllNats: number; nllFirst64: number[]; meanNllPer256: number[]; top1Accuracy: number }
 const { cases } = golden<{ cases: Case[] }>('model/perplexity.json')
 
 const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length
-
-/** log Σ exp. */
-function logSum(logits: Float32Array): number {
-  let most = -Infinity, sum = 0
-  for (let i = 0; i < logits.length; i++) most = Math.max(most, logits[i]!)
-  for (let i = 0; i < logits.length; i++) sum += Math.exp(logits[i]! - most)
-  return most + Math.log(sum)
-}
-
-/** KL(p‖q) in nats of two next-token distributions; ofP, ofQ: their `logSum`. */
-function divergence(p: Float32Array, ofP: number, q: Float32Array, ofQ: number): number {
-  let sum = 0
-  for (let i = 0; i < p.length; i++) sum += Math.exp(p[i]! - ofP) * (p[i]! - q[i]!)
-  return sum + ofQ - ofP
-}
 
 for (const c of cases)
   withSmollm(test, `${c.name}: exact as float32 transformers, fast as exact`, async path => {
@@ -40,7 +26,7 @@ for (const c of cases)
           const fast = await fastAt(row), exact = await exactAt(row)
           const sum = logSum(exact)
           nll.push(sum - exact[ids[row + 1]!]!)
-          kl.push(divergence(exact, sum, fast, logSum(fast)))
+          kl.push(divergence(exact, fast, sum))
         }
       }))
     if (process.env['MEASURE']) console.log(c.name, 'mean NLL gap', mean(nll) - c.meanNllNats, 'first 64 gap', Math.max(...c.nllFirst64.map((x, i) => Math.abs(nll[i]! - x))), 'KL', mean(kl), 'max', Math.max(...kl))

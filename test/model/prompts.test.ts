@@ -37,7 +37,7 @@ async function checkRows(model: Model, { ids, debug }: Case): Promise<void> {
     k.read({ shape: [headDim], type: 'f32', address: t.address + at * headDim * 4, bytes: headDim * 4 })
   let layer = createLayer(o, { rows: Array.from({ length: kvHeads }, () => ids.length), ring: ids.length })
   await prefill(network, 'exact', {
-    ids, start: 0, kv: 'f32', finish: async () => {},
+    ids, start: 0, finish: async () => {},
     receiver: {
       enter: () => layer,
       async leave(index) {

@@ -1,5 +1,5 @@
 import { rowTypes, type Kernels, type Tensor } from '../../kernels/index.ts'
-import { capacityOf } from '../layer.ts'
+import { mostRows } from '../layer.ts'
 import { asFull } from './name.ts'
 import type { DecodeSelect, Layer, Rows } from '../policy.ts'
 
@@ -7,7 +7,7 @@ import type { DecodeSelect, Layer, Rows } from '../policy.ts'
 export const readAll = (): DecodeSelect => ({ name: asFull, sums: false, record: () => null })
 
 /** Rows of the longest KV head that can ever be live before the program is recorded again. */
-const most = ({ cache }: Layer): number => Math.max(...cache.heads.map(capacityOf))
+const most = ({ cache }: Layer): number => mostRows(cache)
 
 /** Numbers of one page row, in whole vectors. */
 const pageStride = (layer: Layer, pageSize: number): number => (Math.ceil(most(layer) / pageSize) + 3) & ~3
