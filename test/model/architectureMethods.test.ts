@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { openSource, readHeader } from '../../src/gguf/index.ts'
-import { load, type Model } from '../../src/load.ts'
+import { load, type LoadOptions, type Model } from '../../src/load.ts'
 import { full } from '../../src/methods/full.ts'
 import { readConfig } from '../../src/model/config.ts'
 import { createNetwork } from '../../src/model/llama.ts'
@@ -23,8 +23,8 @@ function someIds(n: number, seed = 1): number[] {
   return Array.from({ length: n }, () => Math.floor(next() * 260))
 }
 
-async function withModel(name: string, body: (model: Model) => Promise<void>): Promise<void> {
-  const model = await load(`${folder}${name}.gguf`)
+async function withModel(name: string, body: (model: Model) => Promise<void>, options: LoadOptions = {}): Promise<void> {
+  const model = await load(`${folder}${name}.gguf`, options)
   try {
     await body(model)
   } finally {
@@ -32,8 +32,11 @@ async function withModel(name: string, body: (model: Model) => Promise<void>): P
   }
 }
 
-for (const name of names) {
-  test(`${name}: every method runs and holds what it says`, () => withModel(name, async model => {
+/** Packed rows too, where layers slide and where all are whole: what slides stays as it was read. */
+const runs: readonly (readonly [string, LoadOptions])[] = [...names.map((name): [string, LoadOptions] => [name, {}]), ['gemma3', { kv: 'q8' }], ['qwen3', { kv: 'q8' }]]
+
+for (const [name, options] of runs)
+  test(`${name}${options.kv ? `, ${options.kv}` : ''}: every method runs and holds what it says`, () => withModel(name, async model => {
     const { kinds, kvHeads } = model.config, ids = someIds(170)
     const whole = kinds.every(({ window }) => !window) ? 170 : null
     for (const row of working) {
@@ -72,8 +75,9 @@ for (const name of names) {
       other.free()
       sequence.free()
     }
-  }))
+  }, options))
 
+for (const name of names)
   test(`${name}: at once, in parts, token by token, from a reading and forked: the same bits`, () => withModel(name, async model => {
     const ids = someIds(300, 2), all: unknown[] = []
     const seen = async (sequence: { logits(): Promise<Float32Array>; next(): Promise<number>; free(): void } & Parameters<typeof draw>[0]): Promise<void> => {
@@ -97,7 +101,6 @@ for (const name of names) {
     reading.free()
     for (const other of all.slice(1)) assert.equal(other, all[0])
   }))
-}
 
 for (const [name, rows] of [['qwen3', 64], ['gemma3', 64], ['olmo2', 64], ['qwen2', 0]] as const)
   test(`${name}: the newest ${rows} rows are read besides, unless told otherwise`, () => withModel(name, async model => {
