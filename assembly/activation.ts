@@ -62,7 +62,40 @@ export function normalizeBlocks(a: usize): i32 {
   return rowBlocks()
 }
 
-/** Block: 16 tokens. scratch: [dim] f32. Squares are summed in f64, four chains. */
+/** 1 / √(mean of squares + epsilon) of x [dim]. Squares are summed in f64, four chains. */
+export function inverseNorm(x: usize, dim: i32, epsilon: f32): f32 {
+  let s0 = f64x2.splat(0), s1 = s0
+  let i = 0
+  for (; i + 4 <= dim; i += 4) {
+    const v = v128.load(x + (<usize>i << 2))
+    const low = f64x2.promote_low_f32x4(v), high = f64x2.promote_low_f32x4(v128.shuffle<i32>(v, v, 2, 3, 0, 1))
+    s0 = f64x2.add(s0, f64x2.mul(low, low))
+    s1 = f64x2.add(s1, f64x2.mul(high, high))
+  }
+  s0 = f64x2.add(s0, s1)
+  let squares = f64x2.extract_lane(s0, 0) + f64x2.extract_lane(s0, 1)
+  for (; i < dim; i++) {
+    const v = <f64>load<f32>(x + (<usize>i << 2))
+    squares += v * v
+  }
+  return <f32>(1.0 / Math.sqrt(squares / <f64>dim + <f64>epsilon))
+}
+
+/** out [dim] = x × by × weight; out may be x. */
+export function scaleBy(out: usize, x: usize, weight: usize, dim: i32, inverse: f32): void {
+  const by = f32x4.splat(inverse)
+  let i = 0
+  for (; i + 4 <= dim; i += 4) {
+    const at = <usize>i << 2
+    v128.store(out + at, f32x4.mul(f32x4.mul(v128.load(x + at), by), v128.load(weight + at)))
+  }
+  for (; i < dim; i++) {
+    const at = <usize>i << 2
+    store<f32>(out + at, load<f32>(x + at) * inverse * load<f32>(weight + at))
+  }
+}
+
+/** Block: 16 tokens. scratch: [dim] f32. */
 export function normalize(a: usize, block: i32, scratch: usize): void {
   const values = load<usize>(a), codes = load<usize>(a, 4), blocks = load<usize>(a, 8)
   const weight = load<usize>(a, 16), dim = load<i32>(a, 20), epsilon = load<f32>(a, 24)
@@ -71,36 +104,12 @@ export function normalize(a: usize, block: i32, scratch: usize): void {
   for (let t = block * ROWS; t < end; t++) {
     const x = load<usize>(a, 12) + <usize>(firstRow() + t) * bytes
     const out = values ? values + <usize>t * bytes : scratch
-    let s0 = f64x2.splat(0), s1 = s0
-    let i = 0
-    for (; i + 4 <= dim; i += 4) {
-      const v = v128.load(x + (<usize>i << 2))
-      const low = f64x2.promote_low_f32x4(v), high = f64x2.promote_low_f32x4(v128.shuffle<i32>(v, v, 2, 3, 0, 1))
-      s0 = f64x2.add(s0, f64x2.mul(low, low))
-      s1 = f64x2.add(s1, f64x2.mul(high, high))
-    }
-    s0 = f64x2.add(s0, s1)
-    let squares = f64x2.extract_lane(s0, 0) + f64x2.extract_lane(s0, 1)
-    for (; i < dim; i++) {
-      const v = <f64>load<f32>(x + (<usize>i << 2))
-      squares += v * v
-    }
-    const inverse = <f32>(1.0 / Math.sqrt(squares / <f64>dim + <f64>epsilon))
-    const by = f32x4.splat(inverse)
-    i = 0
-    for (; i + 4 <= dim; i += 4) {
-      const at = <usize>i << 2
-      v128.store(out + at, f32x4.mul(f32x4.mul(v128.load(x + at), by), v128.load(weight + at)))
-    }
-    for (; i < dim; i++) {
-      const at = <usize>i << 2
-      store<f32>(out + at, load<f32>(x + at) * inverse * load<f32>(weight + at))
-    }
+    scaleBy(out, x, weight, dim, inverseNorm(x, dim, epsilon))
     if (codes) pack(out, codes + (<usize>t * <usize>dim << 1), blocks + <usize>t * (<usize>dim >> 1), dim)
   }
 }
 
-// quantize | values | codes | blocks | x | dim |
+// quantize | values | codes | blocks | x | dim | residual |
 
 export function quantizeBlocks(a: usize): i32 {
   return rowBlocks()
@@ -108,26 +117,40 @@ export function quantizeBlocks(a: usize): i32 {
 
 export function quantize(a: usize, block: i32, scratch: usize): void {
   const values = load<usize>(a), codes = load<usize>(a, 4), blocks = load<usize>(a, 8), dim = load<i32>(a, 16)
+  const from = load<i32>(a, 20) ? firstRow() : 0
   const bytes = <usize>dim << 2
   const end = min(tokens(), (block + 1) * ROWS)
   for (let t = block * ROWS; t < end; t++) {
-    const x = load<usize>(a, 12) + <usize>t * bytes
+    const x = load<usize>(a, 12) + <usize>(from + t) * bytes
     if (values) memory.copy(values + <usize>t * bytes, x, bytes)
     if (codes) pack(x, codes + (<usize>t * <usize>dim << 1), blocks + <usize>t * (<usize>dim >> 1), dim)
   }
 }
 
-// gate | values | codes | blocks | gate | up | dim |
+// gate | values | codes | blocks | gate | up | dim | gelu |
+
+// √(2 / π) × 2, and that times 0.044715: gelu(x) = x / (1 + e^−(A x + B x³)) (arXiv:1606.08415, the form with tanh).
+const GELU_A: f32 = 1.5957691216057308
+const GELU_B: f32 = 0.07135481627260025
+
+/** Four of silu(g), or gelu(g): g / (1 + e^−y) with y = g, or the polynomial above. */
+// @ts-ignore: decorator
+@inline
+function activate4(x: v128, gelu: i32): v128 {
+  let y = x
+  if (gelu) y = f32x4.mul(x, f32x4.add(f32x4.splat(GELU_A), f32x4.mul(f32x4.splat(GELU_B), f32x4.mul(x, x))))
+  const e = exp4(f32x4.min(f32x4.neg(y), f32x4.splat(87)))
+  return f32x4.div(x, f32x4.add(f32x4.splat(1), e))
+}
 
 export function gateBlocks(a: usize): i32 {
   return rowBlocks()
 }
 
-/** silu(g) × u = g / (1 + e^−g) × u. scratch: [dim] f32. */
+/** activation(g) × u. scratch: [dim] f32. */
 export function gate(a: usize, block: i32, scratch: usize): void {
-  const values = load<usize>(a), codes = load<usize>(a, 4), blocks = load<usize>(a, 8), dim = load<i32>(a, 20)
+  const values = load<usize>(a), codes = load<usize>(a, 4), blocks = load<usize>(a, 8), dim = load<i32>(a, 20), gelu = load<i32>(a, 24)
   const bytes = <usize>dim << 2
-  const one = f32x4.splat(1), most = f32x4.splat(87)
   const end = min(tokens(), (block + 1) * ROWS)
   for (let t = block * ROWS; t < end; t++) {
     const g = load<usize>(a, 12) + <usize>t * bytes, u = load<usize>(a, 16) + <usize>t * bytes
@@ -135,15 +158,11 @@ export function gate(a: usize, block: i32, scratch: usize): void {
     let i = 0
     for (; i + 4 <= dim; i += 4) {
       const at = <usize>i << 2
-      const x = v128.load(g + at)
-      const e = exp4(f32x4.min(f32x4.neg(x), most))
-      v128.store(out + at, f32x4.mul(f32x4.div(x, f32x4.add(one, e)), v128.load(u + at)))
+      v128.store(out + at, f32x4.mul(activate4(v128.load(g + at), gelu), v128.load(u + at)))
     }
     for (; i < dim; i++) {
       const at = <usize>i << 2
-      const x = load<f32>(g + at)
-      const e = f32x4.extract_lane(exp4(f32x4.min(f32x4.splat(-x), most)), 0)
-      store<f32>(out + at, x / (<f32>1 + e) * load<f32>(u + at))
+      store<f32>(out + at, f32x4.extract_lane(activate4(v128.load32_splat(g + at), gelu), 0) * load<f32>(u + at))
     }
     if (codes) pack(out, codes + (<usize>t * <usize>dim << 1), blocks + <usize>t * (<usize>dim >> 1), dim)
   }

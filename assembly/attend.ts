@@ -4,15 +4,17 @@ import { turnKeys, scoreTurned } from './turned'
 import { setCost, tokens } from './registers'
 import { addConstant, offsetOf } from './groupTile'
 import { countOf, I16, keyOf, Q8, segmentOf, strideOf } from './segment'
+import { capScores } from './softcap'
 import { codeWeights, merge4, tileSoftmax } from './softmax'
 import { mergeAt, weighF32, weighI16 } from './weigh'
 import { clear, copyTile, plan, pointTile, takeQueries, touchTiles, Work } from './work'
 
-// attend | out | query | segments | rows | counts | sets | capacity | heads | kvHeads | headDim | type | scale | partials |
+// attend | out | query | segments | rows | counts | sets | capacity | heads | kvHeads | headDim | type | scale | partials | cap | window | before |
 //
 // Rows are read in tiles of 64. For each query a tile gives a maximum m, a sum s of e^(score − m) and the weighted values o,
 // from zero; 16 tiles, ascending, merge into a chunk, and chunks, ascending, into the total. A query's bits depend on its rows
-// alone: not on the batch, the block, or who else reads the tile.
+// alone: not on the batch, the block, or who else reads the tile. A tile of which a query sees nothing has m = −∞, s = 0 and merges
+// as if it were not there; so a window reads from its first tile on, and whole tiles before it may be gone.
 
 /** Multiply-adds of one block, in thousands, where the shape allows: about 4 ms. */
 // @ts-ignore: decorator
@@ -36,7 +38,8 @@ function longest(a: usize): i32 {
   let rows = 0
   if (listed) for (let s = 0; s < sets; s++) rows = max(rows, load<i32>(counts + (<usize>s << 2)))
   else for (let h = 0, n = load<i32>(a, 32); h < n; h++) rows = max(rows, countOf(segmentOf(load<usize>(a, 8), h)) + tokens())
-  return rows
+  const window = load<i32>(a, 56)
+  return window && !listed ? min(rows, window + MOST + 64) : rows
 }
 
 /** Tokens of one block. */
@@ -80,8 +83,12 @@ export function attend(a: usize, block: i32, scratch: usize): void {
   const base = listed ? load<i32>(load<usize>(a, 16) + (<usize>block << 2)) : countOf(segment) + first + 1
   const rows = listed ? base : base + n / each - 1
   const list = listed ? listed + (<usize>(block * capacity) << 2) : 0
-  for (let r = 0; r < rows; r += CHUNK) {
-    readChunk(w, segment, list, r, rows, base)
+  const before = listed ? 0 : load<i32>(a, 60)
+  w.cap = load<f32>(a, 52)
+  w.window = listed ? 0 : load<i32>(a, 56)
+  for (let r = w.window ? max(0, base - w.window) & ~63 : 0, end = 0; r < rows; r = end) {
+    end = min(rows, r + CHUNK - (r + before) % CHUNK)
+    readChunk(w, segment, list, r, end, rows, base)
     mergeChunk(w, listed ? 0 : max(0, r + 1 - base) * each)
   }
   finish(w, load<usize>(a) + at, heads)
@@ -97,14 +104,16 @@ function attendChunk(a: usize, block: i32, scratch: usize): void {
   if (chunk * CHUNK >= rows) return
   const w = plan(scratch, type, headDim, group, group)
   takeQueries(w, load<usize>(a, 4) + (<usize>(head * headDim) << 2), heads, load<f32>(a, 44))
-  readChunk(w, segment, 0, chunk * CHUNK, rows, rows)
+  w.cap = load<f32>(a, 52)
+  w.window = 0
+  readChunk(w, segment, 0, chunk * CHUNK, min(rows, (chunk + 1) * CHUNK), rows, rows)
   storeChunk(w, load<usize>(a, 48), chunk, heads, head)
 }
 
-/** The rows from `first` on, as far as its chunk reaches, of `rows` in all; where they are not listed, token 0 sees those before `base`. */
-function readChunk(w: Work, segment: usize, list: usize, first: i32, rows: i32, base: i32): void {
+/** The rows of a chunk from `first` to `end`, of `rows` in all; where they are not listed, token 0 sees those before `base`. */
+function readChunk(w: Work, segment: usize, list: usize, first: i32, end: i32, rows: i32, base: i32): void {
   clear(w.most, w.sum, w.o, w)
-  for (let r = first, end = min(rows, first + CHUNK); r < end; r += 64) {
+  for (let r = first; r < end; r += 64) {
     if (list) copyTile(w, segment, list + (<usize>r << 2), min(64, rows - r))
     else pointTile(w, segment, r)
     // Few queries keep the processor busy for less time than memory takes, so what is wanted next is read early:
@@ -133,6 +142,8 @@ function readTile(w: Work, next: usize, skip: i32, seen: i32, causal: bool, rows
       const weights = w.weights + (<usize>i << 8)
       const mine = min(most, causal ? seen + (q + i) / w.heads : seen)
       if (group) addConstant(weights, width, load<f32>(w.constants + at + (<usize>i << 2)))
+      if (w.cap != 0) capScores(weights, mine, w.cap)
+      if (w.window) hideFirst(weights, min(mine, seen + (q + i) / w.heads - w.window))
       tileSoftmax(weights, mine, width, w.tileMost + (<usize>i << 2), w.tileSum + (<usize>i << 2))
       if (group) store<f32>(w.shifts + (<usize>i << 2), offsetOf(weights, w.valueOffsets))
       if (w.type == I16) store<f32>(w.steps + (<usize>i << 2), codeWeights(weights, w.valueScales, w.codes + (<usize>i << 7), mine, width))
@@ -149,6 +160,11 @@ function readTile(w: Work, next: usize, skip: i32, seen: i32, causal: bool, rows
       weighF32(o, w.weights, w.keep, w.take, n, w.values, most, w.bytes)
     }
   }
+}
+
+/** The first n scores belong to rows that were left behind. */
+function hideFirst(scores: usize, n: i32): void {
+  for (let i = 0; i < n; i++) store<f32>(scores + (<usize>i << 2), -Infinity)
 }
 
 /** The chunk joins the total, for the queries from `skip` on. */

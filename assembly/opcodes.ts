@@ -35,3 +35,6 @@ export const mergeChunks: i32 = 33
 export const reposition: i32 = 34
 export const gatherRows: i32 = 35
 export const pack: i32 = 36
+export const normalizeHeads: i32 = 37
+export const join: i32 = 38
+export const softcap: i32 = 39

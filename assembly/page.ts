@@ -4,7 +4,7 @@ import { keyBytes, makeKeys, writeLargest } from './select'
 import { exp1, exp4, max4, sum4 } from './simd'
 import { liveOf, pagesOf } from './tiles'
 
-// chooseChannels | channels | temperature | query | heads | kvHeads | headDim | count | pageSize |
+// chooseChannels | channels | temperature | query | heads | kvHeads | headDim | count | pageSize | square |
 
 export function chooseChannelsBlocks(a: usize): i32 {
   return load<i32>(a, 16)
@@ -14,6 +14,7 @@ export function chooseChannelsBlocks(a: usize): i32 {
 export function chooseChannels(a: usize, block: i32, scratch: usize): void {
   const heads = load<i32>(a, 12), kvHeads = load<i32>(a, 16), headDim = load<i32>(a, 20)
   const group = heads / kvHeads
+  const given = load<f32>(a, 32), square = given == 0 ? <f64>headDim : <f64>given
   const wanted = load<i32>(a, 24), count = min(wanted, headDim)
   const bytes = <usize>headDim << 2
   const query = load<usize>(a, 8) + <usize>(block * group) * bytes
@@ -35,7 +36,7 @@ export function chooseChannels(a: usize, block: i32, scratch: usize): void {
     let chosen: f64 = 0, all: f64 = 0
     for (let i = 0; i < count; i++) chosen += <f64>abs(load<f32>(q + (load<usize>(channels + (<usize>i << 2)) << 2)))
     for (let c = 0; c < headDim; c++) all += <f64>abs(load<f32>(q + (<usize>c << 2)))
-    const temperature: f32 = chosen == 0 ? 1 : <f32>Math.sqrt(<f64>headDim * chosen / all)
+    const temperature: f32 = chosen == 0 ? 1 : <f32>Math.sqrt(square * chosen / all)
     store<f32>(load<usize>(a, 4) + (<usize>(block * group + g) << 2), temperature)
   }
   if (load<i32>(a, 28) == 1) return

@@ -4,6 +4,8 @@ import { share } from './threads'
 import { embed, embedBlocks } from './embed'
 import { repack, repackBlocks } from './repack'
 import { normalize, normalizeBlocks, quantize, quantizeBlocks, gate, gateBlocks } from './activation'
+import { normalizeHeads, normalizeHeadsBlocks, join, joinBlocks } from './norm'
+import { softcap, softcapBlocks } from './softcap'
 import { project, projectBlocks } from './project'
 import { ropeFrequencies, ropeFrequenciesBlocks, ropeTable, ropeTableBlocks, rope, ropeBlocks } from './rope'
 import { append, appendBlocks, reposition, repositionBlocks, advance, advanceBlocks, observe, observeBlocks, gatherRows, gatherRowsBlocks } from './rows'
@@ -59,6 +61,9 @@ function blocks(code: i32, a: usize): i32 {
     case op.firstAndLast: return firstAndLastBlocks(a)
     case op.sumValues: return sumValuesBlocks(a)
     case op.blendMean: return blendMeanBlocks(a)
+    case op.normalizeHeads: return normalizeHeadsBlocks(a)
+    case op.join: return joinBlocks(a)
+    case op.softcap: return softcapBlocks(a)
     default: return 0
   }
 }
@@ -102,6 +107,9 @@ export function execute(code: i32, a: usize, block: i32, scratch: usize): void {
     case op.firstAndLast: firstAndLast(a, block, scratch); break
     case op.sumValues: sumValues(a, block, scratch); break
     case op.blendMean: blendMean(a, block, scratch); break
+    case op.normalizeHeads: normalizeHeads(a, block, scratch); break
+    case op.join: join(a, block, scratch); break
+    case op.softcap: softcap(a, block, scratch); break
   }
 }
 

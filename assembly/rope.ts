@@ -16,7 +16,7 @@ export function ropeFrequencies(a: usize, block: i32, scratch: usize): void {
   }
 }
 
-// ropeTable | out | frequencies | rotary |
+// ropeTable | out | frequencies | rotary | magnitude |
 
 /** Rows of one block of the table: sines in f64 cost about 50 ns each. */
 // @ts-ignore: decorator
@@ -28,15 +28,15 @@ export function ropeTableBlocks(a: usize): i32 {
 }
 
 export function ropeTable(a: usize, block: i32, scratch: usize): void {
-  const frequencies = load<usize>(a, 4), half = load<i32>(a, 8) >> 1
+  const frequencies = load<usize>(a, 4), half = load<i32>(a, 8) >> 1, magnitude = <f64>load<f32>(a, 12)
   const first = block * TABLE_ROWS, end = min(tokens(), first + TABLE_ROWS)
   let out = load<usize>(a) + (<usize>(firstRow() + first) * <usize>half << 3)
   for (let i = first; i < end; i++) {
     const at = <f64>(position() + i)
     for (let c = 0; c < half; c++, out += 8) {
       const angle = at * load<f64>(frequencies + (<usize>c << 3))
-      store<f32>(out, <f32>NativeMath.cos(angle))
-      store<f32>(out, <f32>NativeMath.sin(angle), 4)
+      store<f32>(out, <f32>(NativeMath.cos(angle) * magnitude))
+      store<f32>(out, <f32>(NativeMath.sin(angle) * magnitude), 4)
     }
   }
 }

@@ -2,6 +2,7 @@ import { scoreTile, takeQuery } from './dots'
 import { position, setCost, tokens } from './registers'
 import { keyTile } from './groups'
 import { countOf, F32, I16, keyOf, keyScaleOf, Q8, segmentOf, tailType, vectorBytes } from './segment'
+import { capScores } from './softcap'
 import { exp4, max4, mulAdd, sum4 } from './simd'
 
 /** Queries that share their loads; scores of so many rows of a whole prompt lie in scratch. src/kernels/scratch.ts relies on it. */
@@ -23,7 +24,7 @@ function scoreRows(queries: usize, factors: usize, n: i32, segment: usize, rows:
   for (let r = 0; r < rows; r += 64, out += 256) scoreKeys(queries, factors, n, segment, r, min(64, rows - r), headDim, type, out, step, unpacked)
 }
 
-// scoreWindow | out | ring | segments | sets | stride | tokens | heads | kvHeads | headDim | type | ringRows | window | scale |
+// scoreWindow | out | ring | segments | sets | stride | tokens | heads | kvHeads | headDim | type | ringRows | window | scale | cap |
 
 export function scoreWindowBlocks(a: usize): i32 {
   const sets = load<i32>(a, 12)
@@ -37,7 +38,7 @@ export function scoreWindowBlocks(a: usize): i32 {
  */
 export function scoreWindow(a: usize, block: i32, scratch: usize): void {
   const sets = load<i32>(a, 12), rows = load<i32>(a, 20), heads = load<i32>(a, 24), kvHeads = load<i32>(a, 28)
-  const headDim = load<i32>(a, 32), type = load<i32>(a, 36), ringRows = load<i32>(a, 40), window = load<i32>(a, 44), scale = load<f32>(a, 48)
+  const headDim = load<i32>(a, 32), type = load<i32>(a, 36), ringRows = load<i32>(a, 40), window = load<i32>(a, 44), scale = load<f32>(a, 48), cap = load<f32>(a, 52)
   const group = heads / kvHeads, each = heads / sets
   const out = load<usize>(a) + (<usize>(block * load<i32>(a, 16)) << 2)
   const segment = segmentOf(load<usize>(a, 8), sets == kvHeads ? block : block / group)
@@ -56,6 +57,7 @@ export function scoreWindow(a: usize, block: i32, scratch: usize): void {
         takeQuery(load<usize>(a, 4) + (<usize>((row * heads + h) * headDim) << 2), queries + <usize>j * bytes, factors + (<usize>j << 2), headDim, tailType(type), scale)
       }
       scoreRows(queries, factors, n, segment, rows - window + i + n, headDim, type, scores, step, scores + <usize>QUERIES * step)
+      if (cap != 0) for (let j = 0; j < n; j++) capScores(scores + <usize>j * step, rows - window + i + n, cap)
       for (let j = 0; j < n; j++) addWeights(out, scores + <usize>j * step, rows - window + i + j + 1, columns)
     }
 }
@@ -80,7 +82,7 @@ function addWeights(out: usize, scores: usize, rows: i32, columns: i32): void {
   for (; i < columns; i++, out += 4, scores += 4) store<f32>(out, load<f32>(out) + load<f32>(scores) * inverse)
 }
 
-// tokenScore | out | query | segments | heads | kvHeads | headDim | type | stride | scale |
+// tokenScore | out | query | segments | heads | kvHeads | headDim | type | stride | scale | cap |
 
 export function tokenScoreBlocks(a: usize): i32 {
   const kvHeads = load<i32>(a, 16)
@@ -93,7 +95,7 @@ export function tokenScoreBlocks(a: usize): i32 {
 /** Block: one KV head, its heads four at a time. scratch: scores [4, 64], factors, queries, a tile of keys. */
 export function tokenScore(a: usize, block: i32, scratch: usize): void {
   const heads = load<i32>(a, 12), group = heads / load<i32>(a, 16), headDim = load<i32>(a, 20), type = load<i32>(a, 24)
-  const stride = <usize>load<i32>(a, 28) << 2
+  const stride = <usize>load<i32>(a, 28) << 2, cap = load<f32>(a, 36)
   const segment = segmentOf(load<usize>(a, 8), block)
   const rows = countOf(segment) + tokens(), bytes = vectorBytes(tailType(type), headDim)
   const scores = scratch, factors = scratch + 1024, queries = factors + 64
@@ -104,6 +106,7 @@ export function tokenScore(a: usize, block: i32, scratch: usize): void {
     for (let r = 0; r < rows; r += 64) {
       const live = min(64, rows - r)
       scoreKeys(queries, factors, n, segment, r, live, headDim, type, scores, 256, queries + <usize>QUERIES * bytes)
+      if (cap != 0) for (let j = 0; j < n; j++) capScores(scores + (<usize>j << 8), live, cap)
       for (let j = 0; j < n; j++)
         memory.copy(load<usize>(a) + <usize>(h + j) * stride + (<usize>r << 2), scores + (<usize>j << 8), <usize>live << 2)
     }

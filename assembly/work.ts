@@ -14,6 +14,9 @@ export class Work {
   /** Queries per token. */
   heads: i32
   n: i32
+  /** Scores become cap × tanh(score / cap), 0: they stay; newest rows that a query sees, 0: all. */
+  cap: f32
+  window: i32
   /** Bytes of a key or a value; of a row of o. */
   bytes: usize
   wide: usize

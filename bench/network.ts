@@ -2,7 +2,7 @@ import { advanced, createLayer, freeLayer, type LayerCache, type LayerOptions } 
 import { openSource, readHeader } from '../src/gguf/index.ts'
 import { rowTypes, type Kernels, type RowType } from '../src/kernels/index.ts'
 import { readConfig } from '../src/model/config.ts'
-import type { Network } from '../src/model/llama.ts'
+import { createNetwork, type Network } from '../src/model/llama.ts'
 import { shapeOf } from '../src/model/prefill.ts'
 import { loadWeights } from '../src/model/weights.ts'
 import { normal } from '../test/cases.ts'
@@ -18,9 +18,7 @@ export async function openNetwork(k: Kernels, path = modelPath): Promise<Network
   try {
     const header = await readHeader(file), config = readConfig(header)
     const weights = await loadWeights(k, file, header, config)
-    const frequencies = k.tensor([config.rotary / 2], 'f64')
-    await k.once({ tokens: 0, position: 0 }, () => k.ropeFrequencies({ out: frequencies, factors: weights.ropeFactors, rotary: config.rotary, base: config.ropeBase }))
-    return { k, config, weights, frequencies }
+    return await createNetwork(k, config, weights)
   } finally {
     await file.close()
   }

@@ -8,14 +8,14 @@ import { readConfig, type Config } from './model/config.ts'
 import { converse, type Conversation, type ConversationOptions } from './model/conversation.ts'
 import { refuseHeavy } from './model/fitting.ts'
 import { generate, type GenerateOptions, type Generator, type Story } from './model/generate.ts'
-import type { Network, Precision } from './model/llama.ts'
+import { createNetwork, type Network, type Precision } from './model/llama.ts'
 import { memoryPlan, type MemoryPlan } from './model/memory.ts'
 import { propagationOf, type Propagation } from './model/propagate.ts'
 import type { PrefillProgress } from './model/prefill.ts'
 import { documentIds, promptIds, type Prompt } from './model/prompt.ts'
 import { createReading, type Reading } from './model/reading.ts'
 import { createSequence, type Sequence, type SequenceOptions } from './model/sequence.ts'
-import { findTensors, loadWeights, type LoadProgress } from './model/weights.ts'
+import { findTensors, freeWeights, loadWeights, type LoadProgress } from './model/weights.ts'
 import { chatTemplate, tokenizer, type Chat, type Tokenizer } from './tokenizer/index.ts'
 import type { Build } from './wasm/index.ts'
 import { fault } from './cache/fault.ts'
@@ -34,6 +34,8 @@ export interface LoadOptions {
   readonly precision?: Precision
   /** Most bytes of memory, weights included. */
   readonly limit?: number
+  /** Tokens that prompts and answers will have at most: where they fit LongRope's original context, its short divisors serve. */
+  readonly context?: number
   readonly progress?: LoadProgress
   readonly signal?: AbortSignal
   /** The compiled kernels, where the runtime forbids compiling bytes. */
@@ -111,11 +113,12 @@ export async function load(source: Source | readonly Source[], options: LoadOpti
   const { precision = 'fast', limit = mostBytes, signal, progress } = options
   const kv = options.kv ?? (precision === 'exact' ? 'f32' : 'i16')
   if (precision !== 'fast' && precision !== 'exact') throw fault('usage', `precision must be fast or exact, got ${precision}`)
+  if (options.context !== undefined && !(Number.isInteger(options.context) && options.context >= 1)) throw fault('usage', `context must be a whole number of tokens from 1 on, got ${options.context}`)
   if (!Object.hasOwn(rowTypes, kv)) throw fault('usage', `kv must be one of ${Object.keys(rowTypes).join(', ')}, got ${kv}`)
   if (precision === 'exact' && kv !== 'f32') throw fault('usage', `kv must be f32 where precision is exact, got ${kv}`)
   const { file, header } = await openModel(source, signal)
   try {
-    const config = readConfig(header)
+    const config = readConfig(header, options.context)
     refuseHeavy(findTensors(header, config), limit)
     const words = tokenizer(header.metadata)
     if (words.size > config.vocabulary)
@@ -133,10 +136,7 @@ export async function load(source: Source | readonly Source[], options: LoadOpti
 
 async function assemble(k: Kernels, file: ByteSource, header: Header, config: Config, progress?: LoadProgress, signal?: AbortSignal): Promise<Network> {
   const weights = await loadWeights(k, file, header, config, { ...progress ? { progress } : {}, ...signal ? { signal } : {} })
-  const frequencies = k.tensor([config.rotary / 2], 'f64')
-  await k.once({ tokens: 0, position: 0 }, () =>
-    k.ropeFrequencies({ out: frequencies, factors: weights.ropeFactors, rotary: config.rotary, base: config.ropeBase }))
-  return { k, config, weights, frequencies }
+  return createNetwork(k, config, weights)
 }
 
 interface Parts { readonly network: Network; readonly header: Header; readonly tokenizer: Tokenizer; readonly kv: RowType; readonly precision: Precision; readonly limit: number; readonly name: string }
@@ -169,10 +169,8 @@ function modelOf({ network, header, tokenizer, kv, precision, limit, name }: Par
       if (freed) return
       freed = true
       k.close()
-      k.free(network.frequencies, weights.norm, weights.ropeFactors, weights.embedding.packed)
-      if (weights.output !== weights.embedding) k.free(weights.output.packed)
-      for (const layer of weights.layers)
-        for (const part of Object.values(layer)) k.free('packed' in part ? part.packed : part)
+      k.free(...network.frequencies)
+      freeWeights(k, weights)
     },
   }
 }

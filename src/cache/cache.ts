@@ -2,8 +2,9 @@ import { chunkRows, isPacked, partialShape, readType, rowTypes, whole, type Kern
 import { compressLayer, indexLayer, layerView, storeLayer, workspace } from './compress.ts'
 import { advanced, copyLayer, createLayer, ensureIndex, ensureRoom, forkLayer, freeLayer, layerBytes, mostRows, packed, packLayer, positionsOf, writeTable, type LayerCache, type LayerOptions } from './layer.ts'
 import type { Ledger } from './ledger.ts'
-import { heldBytes, planFor, type Planned } from './plan.ts'
+import { fullBytes, planFor, type Planned } from './plan.ts'
 import type { Policy, Rows } from './policy.ts'
+import { leftBehind, slides, sliding, slidingRoom } from './slide.ts'
 
 export interface CacheOptions extends LayerOptions {
   readonly policy: Policy
@@ -71,6 +72,8 @@ export function createCache(o: CacheOptions, start?: Start): Cache {
   const cutting = workspace(k), decoding = workspace(k)
   const window = policy.score?.window ?? 0
   const every = Array.from({ length: shape.layers }, (_, index) => index)
+  /** Newest tokens that a layer's queries see; 0: all. */
+  const windowOf = (at: number): number => shape.windows?.[at] ?? 0
   /** What is held; under a policy with a history, all of it. */
   const held: (LayerCache | undefined)[] = start?.held ?? every.map(() => undefined)
   /** What decoding reads, where that is not what is held. */
@@ -103,7 +106,7 @@ export function createCache(o: CacheOptions, start?: Start): Cache {
 
   /** Where chunks of attention over all rows go, so that threads share one head's; null where a head has one chunk. As large for every layer, so that it stays where it is. */
   function chunks(): Tensor | null {
-    const rows = Math.max(...every.map(at => mostRows(readFrom(at))))
+    const rows = Math.max(0, ...every.filter(at => !windowOf(at)).map(at => mostRows(readFrom(at))))
     return rows > chunkRows ? decoding.temporary('chunks', partialShape(rows, shape.heads, shape.headDim), 'f32') : null
   }
 
@@ -114,6 +117,15 @@ export function createCache(o: CacheOptions, start?: Start): Cache {
   /** Rows of a layer under the policy. RocketKV-MT votes with this turn's queries alone (methods-core B6), the others with the last ones. */
   const cut = (index: number, source: LayerCache): Promise<LayerCache> => compressLayer(o,
     { policy, plan: planned, index, source, seen, window: Math.min(window, policy.history ? fresh : seen), work: cutting, state })
+
+  /** The rows of a layer that its window still sees. They are few: they stay as they were read, whatever kv says. */
+  async function slide(index: number, source: LayerCache): Promise<LayerCache> {
+    const own = sliding(windowOf(index)), tokens = source.heads[0]!.count
+    const plan = { ...planned, ...own.plan({ tokens, answer, budget, shape }) }
+    const kept = await compressLayer({ ...o, kv: readType(kv) }, { policy: own, plan, index, source, seen, window: 0, work: cutting, state })
+    kept.dropped = source.dropped + tokens - plan.kept
+    return kept
+  }
 
   /** Page bounds and sums, where decoding wants them, of a layer that was not cut. */
   async function index(layer: LayerCache): Promise<void> {
@@ -162,21 +174,22 @@ export function createCache(o: CacheOptions, start?: Start): Cache {
       answer = expected
       asked = seen + tokens
       state = new Map()
-      const rows = Math.max(0, ...held.map(layer => layer?.heads[0]?.count ?? 0)) + tokens
+      const rows = Math.max(0, ...held.map((layer, at) => windowOf(at) ? 0 : layer?.heads[0]?.count ?? 0)) + tokens
       // A cut cache keeps its plan: the next turn is cut back to it (methods-core B6). One that holds everything plans anew.
       if (seen === 0 || planned.dense || policy.history || !policy.evicts) setPlan(rows)
       cuts = policy.evicts && !planned.dense && rows > planned.kept
     },
     enter(at, rows = fresh) {
       let layer = held[at]
-      const cut = cutsAt((layer?.heads[0]!.count ?? 0) + rows) && !policy.history
-      if (layer) ensureRoom(o, layer, rows, cut ? 0 : answer)
-      else if (isPacked(kv) || cut) {
+      const sees = windowOf(at), room = sees ? slidingRoom(answer) : answer, all = (layer?.heads[0]!.count ?? 0) + rows
+      const cut = sees ? leftBehind(all, sees) > 0 : cutsAt(all) && !policy.history
+      if (layer) ensureRoom(o, layer, rows, cut ? 0 : room)
+      else if (cut || !sees && isPacked(kv)) {
         passing ??= createLayer(o, { rows: rowsEach(fresh), ring: window, type: readType(kv) })
         for (const s of passing.heads) s.count = 0
         writeTable(o, passing)
         layer = passing
-      } else layer = held[at] = createLayer(o, { rows: rowsEach(rows + answer), ring: window })
+      } else layer = held[at] = createLayer(o, { rows: rowsEach(rows + room), ring: window, type: readType(kv) })
       note()
       return layer
     },
@@ -187,7 +200,9 @@ export function createCache(o: CacheOptions, start?: Start): Cache {
       // Rows that were chosen among more mean others here.
       if (rows !== before) state = new Map()
       before = rows
-      if (!cutsAt(source.heads[0]!.count)) {
+      if (windowOf(at)) {
+        if (leftBehind(source.heads[0]!.count, windowOf(at))) replace(held, at, await slide(at, source))
+      } else if (!cutsAt(source.heads[0]!.count)) {
         freeLayer(o, active[at])
         active[at] = undefined
         await index(await store(at, source))
@@ -206,6 +221,10 @@ export function createCache(o: CacheOptions, start?: Start): Cache {
       setPlan(seen)
       cuts = policy.evicts && !planned.dense && seen > planned.kept
       for (const [at, source] of layers.entries()) {
+        if (windowOf(at)) {
+          held[at] = leftBehind(seen, windowOf(at)) ? await slide(at, source) : forkLayer(o, source, slidingRoom(answer))
+          continue
+        }
         if (cuts) (policy.history ? active : held)[at] = await cut(at, source)
         if (cuts && !policy.history) continue
         const layer = held[at] = isPacked(kv) ? await storeLayer(o, source, { more: answer, ring: window, seen }) : forkLayer(o, source, answer)
@@ -219,7 +238,7 @@ export function createCache(o: CacheOptions, start?: Start): Cache {
         for (const layer of new Set([held[at]!, readFrom(at)])) {
           if (!ensureRoom(o, layer, 1)) continue
           moved = true
-          if (layer === readFrom(at)) await index(layer)
+          if (layer === readFrom(at) && !windowOf(at)) await index(layer)
         }
       if (!moved) return false
       // Programs are recorded again, with places for the rows of now.
@@ -230,21 +249,21 @@ export function createCache(o: CacheOptions, start?: Start): Cache {
       return true
     },
     attend(at, { query, keys, values, out }) {
-      const { heads, kvHeads, headDim, scale } = shape
-      const layer = readFrom(at), type = rowTypes[layer.type]
+      const { heads, kvHeads, headDim, scale, cap = 0 } = shape
+      const layer = readFrom(at), type = rowTypes[layer.type], sees = windowOf(at)
       for (const to of new Set([held[at]!, layer])) {
         k.append({ segments: to.table, keys, values, kvHeads, headDim, type: rowTypes[to.type] })
         if (to.ring) k.observe({ ring: to.ring, query, heads, headDim, window: to.ring.shape[0]! })
       }
       let rows: Rows | null = null
-      if (!planned.dense) {
+      if (!planned.dense && !sees) {
         if (layer.pageSize) k.bounds({ segments: layer.table, kvHeads, headDim, type, pageSize: layer.pageSize, all: 0 })
         if (layer.sums) k.sumValues({ sums: layer.sums, segments: layer.table, kvHeads, headDim, type, all: 0 })
         rows = policy.decode.record(k, query, view(at))
       }
-      const partials = rows ? null : chunks()
+      const partials = rows || sees ? null : chunks()
       k.attend({ out, query, segments: layer.table, rows: rows?.rows ?? null, counts: rows?.counts ?? null,
-        sets: rows?.sets ?? kvHeads, capacity: rows?.capacity ?? 0, heads, kvHeads, headDim, type, scale, partials })
+        sets: rows?.sets ?? kvHeads, capacity: rows?.capacity ?? 0, heads, kvHeads, headDim, type, scale, partials, cap, window: sees, before: layer.dropped })
       if (partials) k.mergeChunks({ out, partials, segments: layer.table, heads, kvHeads, headDim })
       if (rows && policy.decode.finish) policy.decode.finish(k, out, rows, view(at))
       if (rows) {
@@ -267,12 +286,15 @@ export function createCache(o: CacheOptions, start?: Start): Cache {
         }
       seen++
       steps++
-      if (!policy.evicts || planned.dense || !policy.when(steps)) return false
+      const slid = every.filter(at => slides(held[at]!.heads[0]!.count, windowOf(at)))
+      for (const at of slid) replace(held, at, await slide(at, held[at]!))
+      if (slid.length) cutting.free()
+      if (!policy.evicts || planned.dense || !policy.when(steps)) return slid.length > 0
       state = new Map()
-      let moved = false
+      let moved = slid.length > 0
       for (const at of every) {
         const source = held[at]!
-        if (source.heads[0]!.count <= planned.kept) continue
+        if (windowOf(at) || source.heads[0]!.count <= planned.kept) continue
         replace(held, at, await cut(at, source))
         moved = true
       }
@@ -282,16 +304,16 @@ export function createCache(o: CacheOptions, start?: Start): Cache {
     async undo() {
       for (const layer of all()) writeTable(o, layer)
       // Page bounds are built again from their rows at the next step; sums have the token's values in them already.
-      if (policy.decode.sums) for (const at of every) await index(readFrom(at))
+      if (policy.decode.sums) for (const at of every) if (!windowOf(at)) await index(readFrom(at))
     },
     async ledger() {
       const { bytes: memoryBytes, peak: memoryBytesPeak } = k.memory()
       const read = await Promise.all(every.map(async at => {
         const rows = choosing.get(at)
-        return rows ? mean(Array.from(await k.read(rows.counts, 0, rows.sets))) : held[at] ? mean(readFrom(at).heads.map(s => s.count)) : 0
+        return rows ? mean(Array.from(await k.read(rows.counts, 0, rows.sets))) : held[at] ? Math.min(windowOf(at) || Infinity, mean(readFrom(at).heads.map(s => s.count))) : 0
       }))
       return {
-        tokensSeen: seen, tokensHeld: tokensHeld(), kvBytes: bytes(), kvBytesFull: heldBytes(shape, kv, Math.max(asked + answer, seen), 0),
+        tokensSeen: seen, tokensHeld: tokensHeld(), kvBytes: bytes(), kvBytesFull: fullBytes(shape, kv, Math.max(asked, seen - answer), answer),
         kvBytesPeak: peak, rowsReadPerStep: mean(read),
         memoryBytes, memoryBytesPeak, afterPrefill, dense: planned.fellBack,
       }

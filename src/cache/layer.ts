@@ -13,6 +13,8 @@ export interface LayerCache {
   sums: Tensor | null
   /** Tokens per page of the bounds; 0 where there are none. */
   pageSize: number
+  /** Rows that a sliding window left behind, in whole tiles: row 0 here is row `dropped` of the text. */
+  dropped: number
 }
 
 /** One KV head's rows as the host sees them. */
@@ -45,6 +47,7 @@ export function createLayer(o: LayerOptions, { rows, ring = 0, type = o.kv }: { 
     ring: ring ? k.tensor([ring, shape.heads, shape.headDim], 'f32') : null,
     sums: null,
     pageSize: 0,
+    dropped: 0,
   }))
   writeTable(o, layer)
   return layer
@@ -200,6 +203,7 @@ export function forkLayer(o: LayerOptions, from: LayerCache, room: number, rows 
     ring: from.ring && k.tensor(from.ring.shape, 'f32'),
     sums: null,
     pageSize: 0,
+    dropped: from.dropped,
     heads: from.heads.map(s => {
       const count = Math.min(s.count, rows)
       const split = s.base ? s.split : Math.floor(count / tileRows) * tileRows
@@ -226,7 +230,7 @@ export function copyLayer(o: LayerOptions, from: LayerCache): LayerCache {
       return to
     }
     return {
-      type: from.type, table: k.tensor([shape.kvHeads, segmentWords], 'u32'), pageSize: from.pageSize,
+      type: from.type, table: k.tensor([shape.kvHeads, segmentWords], 'u32'), pageSize: from.pageSize, dropped: from.dropped,
       ring: from.ring && copy(from.ring), sums: from.sums && copy(from.sums),
       heads: from.heads.map(s => ({ ...s, base: own && s.base ? { ...s.base, tensor: copy(s.base.tensor) } : s.base, tail: copy(s.tail), bounds: s.bounds && copy(s.bounds) })),
     }

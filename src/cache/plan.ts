@@ -1,6 +1,7 @@
 import { boundBytes, isPacked, readType, roomBytes, roomFor, type RowType } from '../kernels/index.ts'
 import type { Plan, Policy, Request, Shape } from './policy.ts'
 import { fault } from './fault.ts'
+import { leftBehind, slidingRoom } from './slide.ts'
 
 /** A method's plan for one prompt, and whether full attention serves it better. */
 export interface Planned extends Plan {
@@ -24,6 +25,17 @@ export function heldBytes(shape: Shape, kv: RowType, rows: number, pageSize: num
   return shape.layers * shape.kvHeads * (roomBytes(kv, shape.headDim, rows) + bounds + (sums ? 4 * shape.headDim : 0))
 }
 
+/** The layers that do not slide. */
+export const seeingAll = (shape: Shape): Shape => ({ ...shape, layers: shape.layers - (shape.windows ?? []).filter(window => window > 0).length })
+
+/** Bytes of the layers that slide, after a prompt. */
+const slidingBytes = ({ windows = [], kvHeads, headDim }: Shape, kv: RowType, tokens: number, answer: number): number =>
+  windows.reduce((sum, window) => sum + (window ? kvHeads * roomBytes(readType(kv), headDim, tokens - leftBehind(tokens, window) + slidingRoom(answer)) : 0), 0)
+
+/** Bytes of a full cache. */
+export const fullBytes = (shape: Shape, kv: RowType, tokens: number, answer: number): number =>
+  heldBytes(seeingAll(shape), kv, tokens + answer, 0) + slidingBytes(shape, kv, tokens, answer)
+
 interface Wanted extends Request { readonly policy: Policy; readonly kv: RowType }
 
 /** After `layer` only `tokens` of a prompt's tokens go on. */
@@ -41,7 +53,8 @@ export function planFor({ policy, kv, ...request }: Wanted): Planned {
   const plan = policy.plan(request)
   if (plan.read >= tokens + answer) return dense(`it would read every one of ${tokens} + ${answer} rows`)
   if (policy.evicts && !policy.history) {
-    const own = heldBytes(shape, kv, Math.min(plan.kept, tokens) + plan.reserve, plan.pageSize, policy.decode.sums), full = heldBytes(shape, kv, tokens + answer, 0)
+    const layers = seeingAll(shape)
+    const own = heldBytes(layers, kv, Math.min(plan.kept, tokens) + plan.reserve, plan.pageSize, policy.decode.sums), full = heldBytes(layers, kv, tokens + answer, 0)
     if (own > full) return dense(`it would hold ${own} bytes, more than the full cache's ${full}`)
   }
   return { ...plan, ...base, dense: false, fellBack: false, reason: '' }
@@ -61,26 +74,28 @@ export interface Footprint {
 interface Part { readonly layers: number; readonly tokens: number }
 
 const partsOf = (layers: number, tokens: number, propagate: GoingOn | undefined): Part[] => (propagate
-  ? [{ layers: propagate.layer + 1, tokens }, { layers: layers - propagate.layer - 1, tokens: propagate.tokens }] : [{ layers, tokens }]).filter(part => part.layers)
+  ? [{ layers: propagate.layer + 1, tokens }, { layers: layers - propagate.layer - 1, tokens: propagate.tokens }].filter(part => part.layers) : [{ layers, tokens }])
 
 /** Bytes a prompt will hold after prefill and at its peak, from lengths alone. */
 export function footprint({ propagate, ...wanted }: Wanted & { readonly propagate?: GoingOn | undefined }): Footprint {
   const { policy, kv, shape, tokens, answer } = wanted
   const planned = planFor(wanted), { dense, kept, reserve } = planned
-  const full = heldBytes(shape, kv, tokens + answer, 0)
+  const full = fullBytes(shape, kv, tokens, answer), sliding = slidingBytes(shape, kv, tokens, answer), { windows = [] } = shape
   const pageSize = dense ? 0 : planned.pageSize, sums = !dense && policy.decode.sums
   const evicts = policy.evicts && !dense
-  const parts = partsOf(shape.layers, tokens, propagate)
+  const parts = partsOf(seeingAll(shape).layers, tokens, propagate)
   const bytes = ({ layers }: Part, rows: number, pageSize = 0, sums = false): number => heldBytes({ ...shape, layers }, kv, rows, pageSize, sums)
   const own = (part: Part): number => bytes(part, kept + reserve, pageSize, sums)
   const cut = (part: Part): boolean => evicts && kept < part.tokens
   const sum = (of: (part: Part) => number): number => parts.reduce((total, part) => total + of(part), 0)
-  const held = sum(part => cut(part) ? own(part) + (policy.history ? bytes(part, part.tokens + answer) : 0) : bytes(part, part.tokens + answer, pageSize, sums))
+  const held = sliding + sum(part => cut(part) ? own(part) + (policy.history ? bytes(part, part.tokens + answer) : 0) : bytes(part, part.tokens + answer, pageSize, sums))
   // A cut while decoding makes the layer anew beside the old one.
   const again = evicts && tokens + answer > kept && Array.from({ length: answer }, (_, i) => i + 1).some(policy.when) ? own({ layers: 1, tokens }) : 0
   // One layer's rows as a prompt is read into them, where they are cut or packed from.
-  const passing = isPacked(kv) || cut(parts[0]!) && !policy.history ? heldBytes({ ...shape, layers: 1 }, readType(kv), tokens, 0) : 0
-  const settled = again && !cut(parts[0]!) ? Math.max(held, sum(own)) : held
-  const mean = sum(part => part.layers * (cut(part) ? kept : part.tokens)) / shape.layers
+  const passes = isPacked(kv) || cut(parts[0]!) && !policy.history || windows.some(window => leftBehind(tokens, window))
+  const passing = passes ? heldBytes({ ...shape, layers: 1 }, readType(kv), tokens, 0) : 0
+  const settled = again && !cut(parts[0]!) ? Math.max(held, sliding + sum(own)) : held
+  const inWindows = windows.reduce((rows, window) => rows + (window ? tokens - leftBehind(tokens, window) : 0), 0)
+  const mean = (inWindows + sum(part => part.layers * (cut(part) ? kept : part.tokens))) / shape.layers
   return { method: policy.name, held, peak: Math.max(held + passing, settled + again), full, kept: mean, planned }
 }

@@ -9,6 +9,12 @@ export interface Shape {
   readonly kvHeads: number
   readonly headDim: number
   readonly scale: number
+  /** Scores become cap × tanh(score / cap); 0 or left out: they stay. */
+  readonly cap?: number
+  /** Of each layer, the newest tokens that a query sees; 0 or left out: all. Such layers hold their window and stand outside budgets. */
+  readonly windows?: readonly number[]
+  /** Newest rows that methods which estimate scores from a few channels read besides, unless told otherwise; none if left out. */
+  readonly recent?: number
 }
 
 /** What is asked of a method before a prompt is read. Counts of tokens. */

@@ -39,6 +39,17 @@ function report({ header, size, name }: Inspected) {
 
 const sizes = (c: Config): string => `${c.layers} layers, width ${c.dim}, feed-forward ${c.hiddenDim}, ${c.heads} heads over ${c.kvHeads} KV heads of ${c.headDim} channels, vocabulary ${c.vocabulary}`
 
+/** Windows and rotations, where they are not those of a plain llama. */
+function attentionOf({ kinds, layers, ropes, rotary, headDim }: Config): string {
+  const sliding = kinds.filter(({ window }) => window), still = kinds.filter(({ rope }) => rope === null)
+  return [
+    ...sliding.length ? [`${sliding.length} of ${layers} layers see the newest ${sliding[0]!.window} tokens`] : [],
+    ...still.length ? [`${still.length} of ${layers} layers do not rotate`] : [],
+    ...rotary < headDim ? [`${rotary} of ${headDim} channels rotate`] : [],
+    ...ropes.some(({ divisors }) => divisors) ? ['scaled rope'] : [],
+  ].join(', ')
+}
+
 /** What people read: a name and what the file says. */
 function linesOf(r: ReturnType<typeof report>): [string, string][] {
   const { kind, pre, tokens } = r.tokenizer
@@ -46,6 +57,7 @@ function linesOf(r: ReturnType<typeof report>): [string, string][] {
     ['file', `${plain(r.model)}, ${bytesText(r.bytes)}, GGUF version ${r.version}`],
     ['name', plain(r.name ?? '–')],
     ['architecture', plain(r.architecture ?? '–') + (r.config ? `: ${sizes(r.config)}` : '')],
+    ...r.config && attentionOf(r.config) ? [['attention', attentionOf(r.config)] as [string, string]] : [],
     ['trained context', r.config ? `${r.config.context} tokens` : '–'],
     ['tensors', `${r.tensors}: ${Object.entries(r.tensorTypes).map(([type, n]) => `${n} ${type}`).join(', ') || '–'}`],
     ['weights here', r.weightBytes === null ? '–' : bytesText(r.weightBytes)],

@@ -5,6 +5,7 @@ import { methods, parseMethod } from '../methods/index.ts'
 import { readConfig } from '../model/config.ts'
 import { defaultBudget } from '../model/generate.ts'
 import { goingOn } from '../model/propagate.ts'
+import { shapeFor } from '../model/prefill.ts'
 import { findTensors, layoutsOf, loadingBytes, weightBytes } from '../model/weights.ts'
 import { kvFlag, kvOf, methodFlags, modelFlag, outputFlags, propagateFlag, usageError, type Command } from './options.ts'
 import { propagateOf } from './engine.ts'
@@ -66,7 +67,7 @@ export const plan: Command = {
     const { header, name } = await headerOf(input.text('model'), input.signal)
     const config = readConfig(header)
     // What no method could do is refused before they are listed.
-    if (propagate) goingOn(propagate, config.layers, tokens, 0)
+    if (propagate) goingOn(propagate, shapeFor(config), tokens, 0)
     const tensors = findTensors(header, config), weights = weightBytes(tensors)
     const about = { kv, tokens, answer, budget, weights, gap: loadingBytes(tensors), layouts: layoutsOf(tensors), propagate }
     const rows = policies.map(policy => rowOf(config, { policy, ...about }, asked === undefined))

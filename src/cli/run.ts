@@ -145,7 +145,7 @@ export const run: Command = {
     stopMatcher(options.stop ?? [])
     if (keptFile !== undefined) await writable(keptFile)
     const prompt = await promptOf(input)
-    const { model, loadMs } = await loadModel(input, engine)
+    const { model, loadMs } = await loadModel(input, { ...engine, ...options.context === undefined ? {} : { context: options.context } })
     const budget = options.budget ?? defaultBudget
     if (prompt.system !== undefined && !prompt.raw) tellFolded(model, input)
     const bar = progressBar('reading', 'tokens', !input.on('quiet'))

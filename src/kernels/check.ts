@@ -7,15 +7,16 @@ export function shape(where: string, name: string, t: Tensor, must: readonly (nu
   throw new RangeError(`${where}: ${name} must be [${must.map(d => d ?? '*').join(',')}], got [${t.shape.join(',')}]`)
 }
 
-/** Throws unless every operand of the operation is there and of its kind. */
+/** Throws unless every operand of the operation that must be is there, and all are of their kind. */
 export function checkOperands(name: OperationName, operands: Record<string, Tensor | number | null>): void {
   for (const [field, kind] of Object.entries(operations[name])) {
     const value = operands[field]
     if (kind === 't' || kind === 'o') {
       if (kind === 'o' && (value === null || value === undefined)) continue
       if (typeof value !== 'object' || value === null) throw new TypeError(`${name}: ${field} must be a tensor, got ${value}`)
-    } else if (typeof value !== 'number' || (kind === 'i' ? !Number.isInteger(value) : Number.isNaN(value)))
-      throw new TypeError(`${name}: ${field} must be ${kind === 'i' ? 'a whole number' : 'a number'}, got ${value}`)
+    } else if (kind.endsWith('?') && value === undefined) continue
+    else if (typeof value !== 'number' || (kind.startsWith('i') ? !Number.isInteger(value) : Number.isNaN(value)))
+      throw new TypeError(`${name}: ${field} must be ${kind.startsWith('i') ? 'a whole number' : 'a number'}, got ${value}`)
   }
   const { heads, kvHeads } = operands as { heads?: number; kvHeads?: number }
   if (heads !== undefined && kvHeads !== undefined && heads % kvHeads)

@@ -70,7 +70,7 @@ export function createKernels(machine: Machine, limit = 2 ** 32 - 65536): Kernel
     recording.words.push(machine.opcode(name), fields.length + 2)
     for (const [field, kind] of fields) {
       const value = operands[field]
-      if (kind === 'f') recording.words.push(float(value as number))
+      if (kind.startsWith('f')) recording.words.push(float(value as number ?? 0))
       else recording.words.push(typeof value === 'number' ? value >>> 0 : value?.address ?? 0)
     }
     recording.operations++

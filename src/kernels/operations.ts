@@ -2,7 +2,8 @@ import type { Tensor } from './tensor.ts'
 
 /**
  * Every operation a backend implements: its operands in the order in which a program stores them, one 32-bit word
- * each. `t` is a tensor (its address), `o` an optional tensor (0 where there is none), `i` an integer, `f` an f32.
+ * each. `t` is a tensor (its address), `o` an optional tensor (0 where there is none), `i` an integer, `f` an f32; `i?` and `f?` are 0
+ * where they are left out.
  *
  * T, P and R are the registers that change between runs: T rows in this batch, P the position of the first of them, R its
  * row in tensors that hold the whole prompt (hidden states, ids, rotary table). A program that compresses runs with T = 0
@@ -19,10 +20,16 @@ export const operations = {
   repack: { out: 't', source: 't', type: 'i', layout: 'i', rows: 'i', columns: 'i', first: 'i' },
   /** RMS norm of x [·, dim] f32 rows R + i, times weight [dim] → activations row i (see `Activations`). */
   normalize: { values: 'o', codes: 'o', blocks: 'o', x: 't', weight: 't', dim: 'i', epsilon: 'f' },
-  /** x [T, dim] f32 → activations. */
-  quantize: { values: 'o', codes: 'o', blocks: 'o', x: 't', dim: 'i' },
-  /** silu(gate) × up, both [T, dim] f32 → activations. */
-  gate: { values: 'o', codes: 'o', blocks: 'o', gate: 't', up: 't', dim: 'i' },
+  /** x [T, dim] f32, or (residual 1) rows R + i of x [·, dim] f32 → activations. */
+  quantize: { values: 'o', codes: 'o', blocks: 'o', x: 't', dim: 'i', residual: 'i?' },
+  /** silu(gate) × up, or (gelu 1) gelu(gate) × up in the form with tanh, both [T, dim] f32 → activations. */
+  gate: { values: 'o', codes: 'o', blocks: 'o', gate: 't', up: 't', dim: 'i', gelu: 'i?' },
+  /** RMS norm of each head of x [T, heads, headDim] f32 in place, times weight [headDim]. */
+  normalizeHeads: { x: 't', weight: 't', heads: 'i', headDim: 'i', epsilon: 'f' },
+  /** Rows R + i of out [·, dim] f32 += scale × row i of x [T, dim] f32, or, with weight [dim], scale × its RMS norm times weight. x may change. */
+  join: { out: 't', x: 't', weight: 'o', dim: 'i', epsilon: 'f', scale: 'f' },
+  /** x [T, n] f32 in place = cap × tanh(scale × x / cap); scale × x where cap is 0. */
+  softcap: { x: 't', n: 'i', scale: 'f', cap: 'f' },
   /**
    * out = activations [T, columns] × weights [rows, columns]ᵀ (+ bias [rows]). residual 0: out [T, rows] is written;
    * 1: rows R + i of out [·, rows] are added to. exact 1: weights become f32 tile by tile and meet `values`; 0: integer layouts meet codes.
@@ -30,8 +37,8 @@ export const operations = {
   project: { out: 't', values: 'o', codes: 'o', blocks: 'o', packed: 't', bias: 'o', layout: 'i', rows: 'i', columns: 'i', residual: 'i', exact: 'i' },
   /** out [rotary / 2] f64 = base^(−2i / rotary) / factors[i]. */
   ropeFrequencies: { out: 't', factors: 'o', rotary: 'i', base: 'f' },
-  /** out [·, rotary / 2, 2] f32: cosine and sine of (P + i) × frequency in row R + i. */
-  ropeTable: { out: 't', frequencies: 't', rotary: 'i' },
+  /** out [·, rotary / 2, 2] f32: cosine and sine of (P + i) × frequency, both times magnitude, in row R + i. */
+  ropeTable: { out: 't', frequencies: 't', rotary: 'i', magnitude: 'f' },
   /** Rotates x [T, heads, headDim] f32 in place by table rows R + i. halves 0: pairs (2c, 2c + 1); 1: (c, c + rotary / 2). */
   rope: { x: 't', table: 't', heads: 'i', headDim: 'i', rotary: 'i', halves: 'i' },
   /** Stores keys and values [T, kvHeads, headDim] f32 as rows count + i at positions P + i; of q8 and q4 in the tail. `type`: see `rowTypes`. */
@@ -49,8 +56,11 @@ export const operations = {
    * `rows` [sets, capacity] u32 and `counts` [sets] u32 and T = 1, over the rows listed. sets is kvHeads or heads. With `partials`
    * [chunks, heads, 2 + stride] f32, T = 1 and no `rows`, out stays as it is; each head's largest score m, Σ e^(score − m) and Σ e^(score − m) × value
    * (padded with zeros) over each chunk of `chunkRows` rows go there, for `mergeChunks`. chunks covers the live rows of the longest head.
+   *
+   * cap: scores become cap × tanh(score / cap); 0: they stay. Only where neither rows are listed nor chunks stored: window, the newest rows that a
+   * query sees, 0: all; before, rows that were dropped before row 0, a multiple of 64, so that sums keep their order.
    */
-  attend: { out: 't', query: 't', segments: 't', rows: 'o', counts: 'o', sets: 'i', capacity: 'i', heads: 'i', kvHeads: 'i', headDim: 'i', type: 'i', scale: 'f', partials: 'o' },
+  attend: { out: 't', query: 't', segments: 't', rows: 'o', counts: 'o', sets: 'i', capacity: 'i', heads: 'i', kvHeads: 'i', headDim: 'i', type: 'i', scale: 'f', partials: 'o', cap: 'f?', window: 'i?', before: 'i?' },
   /** out [heads, headDim] f32: the chunks of the live rows merged, ascending: what `attend` without `partials` gives, bit for bit. T = 1. */
   mergeChunks: { out: 't', partials: 't', segments: 't', heads: 'i', kvHeads: 'i', headDim: 'i' },
   /**
@@ -63,10 +73,10 @@ export const operations = {
 
   /**
    * out [sets, stride] f32: for each key before the window, the attention it gets from the last `window` queries (in `ring`
-   * of `ringRows` rows, the newest at position P − 1), softmax over all keys, causal inside the window, summed over the window
+   * of `ringRows` rows, the newest at position P − 1), softmax over all keys, causal inside the window, capped as in `attend`, summed over the window
    * and, where sets is kvHeads, over the group. Columns from tokens − window on are 0. tokens = count. SnapKV, arXiv:2404.14469.
    */
-  scoreWindow: { out: 't', ring: 't', segments: 't', sets: 'i', stride: 'i', tokens: 'i', heads: 'i', kvHeads: 'i', headDim: 'i', type: 'i', ringRows: 'i', window: 'i', scale: 'f' },
+  scoreWindow: { out: 't', ring: 't', segments: 't', sets: 'i', stride: 'i', tokens: 'i', heads: 'i', kvHeads: 'i', headDim: 'i', type: 'i', ringRows: 'i', window: 'i', scale: 'f', cap: 'f?' },
   /** out [sets, stride] = maximum (1) or average (0, always divided by `kernel`) of scores over `kernel` neighbours (odd, any number) inside [0, tokens). */
   pool: { out: 't', scores: 't', sets: 'i', stride: 'i', tokens: 'i', kernel: 'i', maximum: 'i' },
   /** out [1, stride] = sum of scores [sets, stride] over the sets. */
@@ -104,15 +114,16 @@ export const operations = {
   /**
    * RocketKV, arXiv:2502.14051, Algorithm 1: per KV head the `count` channels with the largest Σ over the group of |query|
    * (ties: the lower), ascending, as rows of a bounds tile: d (low) or stride + d (high, where Σ query > 0); always d where
-   * pageSize is 1. temperature [heads] f32 = √(headDim × Σ chosen |q| / Σ |q|), 1 where that is 0. query [heads, headDim] f32.
+   * pageSize is 1. temperature [heads] f32 = √(square × Σ chosen |q| / Σ |q|), 1 where
+   * that is 0; square is 1 / scale², headDim unless given. query [heads, headDim] f32.
    */
-  chooseChannels: { channels: 't', temperature: 't', query: 't', heads: 'i', kvHeads: 'i', headDim: 'i', count: 'i', pageSize: 'i' },
+  chooseChannels: { channels: 't', temperature: 't', query: 't', heads: 'i', kvHeads: 'i', headDim: 'i', count: 'i', pageSize: 'i', square: 'f?' },
   /** out [heads, stride] f32: Σ over the chosen channels of query × bound, per live page. channels [kvHeads, count] u32. */
   pageScore: { out: 't', query: 't', channels: 't', segments: 't', heads: 'i', kvHeads: 'i', headDim: 'i', type: 'i', count: 'i', pageSize: 'i', stride: 'i' },
   /** out [sets, stride] f32: Σ over all channels of max(query·low, query·high); per query head, or summed over the group. Quest, arXiv:2406.10774. */
   questScore: { out: 't', query: 't', segments: 't', sets: 'i', heads: 'i', kvHeads: 'i', headDim: 'i', type: 'i', pageSize: 'i', stride: 'i' },
-  /** out [heads, stride] f32 = scale × query·key of every live row. */
-  tokenScore: { out: 't', query: 't', segments: 't', heads: 'i', kvHeads: 'i', headDim: 'i', type: 'i', stride: 'i', scale: 'f' },
+  /** out [heads, stride] f32 = scale × query·key of every live row, capped as in `attend`. */
+  tokenScore: { out: 't', query: 't', segments: 't', heads: 'i', kvHeads: 'i', headDim: 'i', type: 'i', stride: 'i', scale: 'f', cap: 'f?' },
   /** out [kvHeads, stride] f32: a page's weight per token, softmax over tokens of scores / temperature, mean over the group. temperature null: 1. */
   pageWeights: { out: 't', scores: 't', temperature: 'o', segments: 't', heads: 'i', kvHeads: 'i', pageSize: 'i', stride: 'i' },
   /**
@@ -135,10 +146,13 @@ export const operations = {
 } as const
 
 export type OperationName = keyof typeof operations
-type Kind = 't' | 'o' | 'i' | 'f'
+type Kind = 't' | 'o' | 'i' | 'f' | 'i?' | 'f?'
 type Operand<K extends Kind> = K extends 't' ? Tensor : K extends 'o' ? Tensor | null : number
+/** Those of an operation's operands that may be left out. */
+type Optional<N extends OperationName> = { [F in keyof (typeof operations)[N]]: (typeof operations)[N][F] extends 'i?' | 'f?' ? F : never }[keyof (typeof operations)[N]]
 /** What a caller hands to an operation. */
-export type Operands<N extends OperationName> = { readonly [F in keyof (typeof operations)[N]]: Operand<(typeof operations)[N][F] & Kind> }
+export type Operands<N extends OperationName> = { readonly [F in Exclude<keyof (typeof operations)[N], Optional<N>>]: Operand<(typeof operations)[N][F] & Kind> }
+  & { readonly [F in Optional<N>]?: number }
 /** What a program holds: addresses and numbers under the same names. */
 export type Words<N extends OperationName> = { readonly [F in keyof (typeof operations)[N]]: number }
 /** One method an operation; a call records it. */

@@ -24,7 +24,9 @@ const names = Object.keys(methods) as MethodName[]
 const aliases: Readonly<Record<string, string>> = { recent: 'forcedRecent', sinks: 'forcedSinks' }
 
 /** Parameters that have no default number; `parameters` lists the others. */
-const optional: Partial<Record<MethodName, readonly string[]>> = { sparq: ['recent'], chunkkv: ['kernel'] }
+const optional: Partial<Record<MethodName, readonly string[]>> = {
+  sparq: ['recent'], chunkkv: ['kernel'], rocketkv: ['forcedRecent'], 'rocketkv-mt': ['forcedRecent'], hsa: ['forcedRecent'],
+}
 
 /** Choices of parameters that are words. */
 const choices: Readonly<Record<string, readonly string[]>> = { dense: ['auto', 'never'], pool: ['average', 'maximum'] }

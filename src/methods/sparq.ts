@@ -17,5 +17,5 @@ export const sparq = ({ recent, variant = 'paper', dense = 'auto' }: SparqOption
     kept: tokens, read: Math.max(1, Math.floor(budget / 2)), pageSize: 1, reserve: answer,
     channels: Math.max(1, Math.min(shape.headDim, Math.floor(shape.headDim * budget / (tokens + answer)))),
   }),
-  decode: variant === 'rocketkv' ? chosenPages() : sparqTokens({ recent: read => Math.min(read, recent ?? Math.floor(read / 4)) }),
+  decode: variant === 'rocketkv' ? chosenPages({ last: 0 }) : sparqTokens({ recent: read => Math.min(read, recent ?? Math.floor(read / 4)) }),
 })

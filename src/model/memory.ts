@@ -1,10 +1,10 @@
-import { footprint, heldBytes, type Footprint } from '../cache/plan.ts'
+import { footprint, heldBytes, seeingAll, type Footprint } from '../cache/plan.ts'
 import type { Policy } from '../cache/policy.ts'
 import { scratchBytes } from '../kernels/scratch.ts'
 import { integerLayout, tileRows, type Layout, type RowType } from '../kernels/index.ts'
 import type { Config } from './config.ts'
 import type { Precision } from './llama.ts'
-import { tileTokens } from './prefill.ts'
+import { shapeFor, tileTokens } from './prefill.ts'
 import { goingOn, type Propagation } from './propagate.ts'
 import { penaltyWindow } from './sample.ts'
 
@@ -54,21 +54,19 @@ export interface MemoryPlan {
 /** Memory grows by so much more than is asked for: a step of src/kernels/arena.ts, and the rest of a wasm page. */
 const growth = (1 << 20) + 65536
 
-/** Shape of a network's attention. */
-const shapeOf = ({ layers, heads, kvHeads, headDim }: Config) => ({ layers, heads, kvHeads, headDim, scale: 1 / Math.sqrt(headDim) })
-
 /** Bytes of the activations of `capacity` tokens: see `Wave`. */
-function waveBytes({ dim, hiddenDim, heads, kvHeads, headDim, vocabulary }: Config, capacity: number, layouts: Iterable<Layout>, precision: Precision): number {
+function waveBytes({ dim, hiddenDim, heads, kvHeads, headDim, vocabulary, norms, residualScale }: Config, capacity: number, layouts: Iterable<Layout>, precision: Precision): number {
   const integers = [...layouts].map(layout => precision === 'fast' && integerLayout(layout))
   const number = (integers.includes(false) ? 4 : 0) + (integers.includes(true) ? 2.5 : 0)
-  return capacity * (number * (dim + heads * headDim + hiddenDim) + 4 * (2 * (heads + kvHeads) * headDim + 2 * hiddenDim)) + 4 * vocabulary
+  const added = norms !== 'before' || residualScale !== 1 ? 4 * dim : 0
+  return capacity * (added + number * (dim + heads * headDim + hiddenDim) + 4 * (2 * (heads + kvHeads) * headDim + 2 * hiddenDim)) + 4 * vocabulary
 }
 
 export function memoryPlan(config: Config, request: MemoryRequest): MemoryPlan {
   const { policy, kv, tokens, answer, budget, weights, gap, layouts, precision = 'fast', threads = 1, reading } = request
-  const { dim, rotary, heads, kvHeads, headDim, vocabulary } = config
-  const shape = shapeOf(config), wanted = policy.score?.window ?? 0
-  const propagate = request.propagate && goingOn(request.propagate, config.layers, tokens, wanted)
+  const { dim, rotary, ropes, heads, kvHeads, headDim, vocabulary } = config
+  const shape = shapeFor(config), wanted = policy.score?.window ?? 0
+  const propagate = request.propagate && goingOn(request.propagate, shape, tokens, wanted)
   const told = footprint({ policy, kv, shape, tokens, answer, budget, propagate })
   const fresh = tokens - (reading?.shared ?? 0)
   const rings = (window: number): number => 4 * window * heads * headDim * config.layers
@@ -80,10 +78,10 @@ export function memoryPlan(config: Config, request: MemoryRequest): MemoryPlan {
     // A question's rows lie beside the reading's whole tiles; what reads all rows shares those, and has the rest of its own.
     const whole = Math.floor(reading.shared / tileRows) * tileRows
     passing = heldBytes(shape, kv, tokens - whole, 0) + rings(reading.window)
-    if (!cuts || policy.history) cache += rings(reading.window) - heldBytes(shape, kv, whole, 0)
+    if (!cuts || policy.history) cache += rings(reading.window) - heldBytes(seeingAll(shape), kv, whole, 0)
   }
-  const hidden = 4 * fresh * dim, angles = 4 * fresh * (1 + rotary)
-  const one = waveBytes(config, 1, layouts, precision) + 4 * (1 + rotary + dim + penaltyWindow)
+  const hidden = 4 * fresh * dim, angles = 4 * fresh * (1 + ropes.length * rotary)
+  const one = waveBytes(config, 1, layouts, precision) + 4 * (1 + ropes.length * rotary + dim + penaltyWindow)
   const tile = waveBytes(config, Math.min(tileTokens, fresh), layouts, precision)
   // Scores before and after they are pooled, and a list of rows: a set per KV head.
   const cutting = cuts && policy.score ? 4 * kvHeads * (2 * tokens + Math.min(kept, tokens)) : 0

@@ -3,6 +3,7 @@ import { tokensGoingOn, type Propagation } from './propagate.ts'
 import type { GoingOn } from '../cache/plan.ts'
 import type { LayerCache } from '../cache/layer.ts'
 import type { Shape } from '../cache/policy.ts'
+import type { Config } from './config.ts'
 import { begin, block, createStream, createWave, freeStream, freeWave, head, type Network, type Precision, type Stream, type Wave } from './llama.ts'
 
 /** Tokens that go through a layer together. Wider batches gain nothing and their activations leave the cache. */
@@ -83,13 +84,13 @@ export async function prefill(network: Network, precision: Precision, { ids, sta
 }
 
 /** Hidden states and angles of the tokens listed move to the stream's first rows. Their positions [listed] u32. */
-async function narrow({ k, config }: Network, { hidden, rope }: Stream, tokens: readonly number[], start: number): Promise<Tensor> {
+async function narrow({ k, config }: Network, { hidden, ropes }: Stream, tokens: readonly number[], start: number): Promise<Tensor> {
   const positions = k.tensor([tokens.length], 'u32')
   try {
     k.upload(positions, tokens)
     await k.once({ tokens: 0, position: 0 }, () => {
       k.gatherRows({ x: hidden, rows: positions, count: tokens.length, width: config.dim })
-      k.gatherRows({ x: rope, rows: positions, count: tokens.length, width: config.rotary })
+      for (const rope of ropes) k.gatherRows({ x: rope, rows: positions, count: tokens.length, width: config.rotary })
     })
     k.upload(positions, tokens.map(token => start + token))
     return positions
@@ -102,20 +103,26 @@ async function narrow({ k, config }: Network, { hidden, rope }: Stream, tokens: 
 interface Recorded { readonly layer: LayerCache; readonly positions: Tensor | null; readonly ring: Tensor | null }
 
 function recordLayer(network: Network, wave: Wave, stream: Stream, index: number, { layer, positions, ring }: Recorded): void {
-  const { k, config: { heads, kvHeads, headDim } } = network
+  const { k, config: { heads, kvHeads, headDim, attentionScale: scale, attentionCap: cap, kinds } } = network
   const type = rowTypes[layer.type]
-  block(network, network.weights.layers[index]!, wave, stream, ({ query, keys, values, out }) => {
+  block(network, index, wave, stream, ({ query, keys, values, out }) => {
     k.append({ segments: layer.table, keys, values, kvHeads, headDim, type })
     if (positions) k.reposition({ segments: layer.table, positions, kvHeads, headDim, type })
     for (const to of [layer.ring, ring]) if (to) k.observe({ ring: to, query, heads, headDim, window: to.shape[0]! })
-    k.attend({ out, query, segments: layer.table, rows: null, counts: null, sets: kvHeads, capacity: 0, heads, kvHeads, headDim, type, scale: shapeOf(network).scale, partials: null })
+    k.attend({ out, query, segments: layer.table, rows: null, counts: null, sets: kvHeads, capacity: 0, heads, kvHeads, headDim, type, scale, partials: null,
+      cap, window: kinds[index]!.window, before: layer.dropped })
   })
   k.advance({ segments: layer.table, kvHeads })
 }
 
-/** The attention of a network as the cache sees it. */
-export const shapeOf = ({ config: { layers, heads, kvHeads, headDim } }: Network): Shape =>
-  ({ layers, heads, kvHeads, headDim, scale: 1 / Math.sqrt(headDim) })
+/** Newest rows that are read whatever estimates say of them, where queries and keys are normalised. */
+const normedRecent = 64
+
+/** The attention of a network as the cache sees it, from its configuration alone. */
+export const shapeFor = ({ layers, heads, kvHeads, headDim, attentionScale, attentionCap, qkNorm, kinds }: Config): Shape =>
+  ({ layers, heads, kvHeads, headDim, scale: attentionScale, cap: attentionCap, windows: kinds.map(({ window }) => window), recent: qkNorm === 'none' ? 0 : normedRecent })
+
+export const shapeOf = ({ config }: Network): Shape => shapeFor(config)
 
 /** Runs the head over the row `row` of a prompt: its logits are then in wave.logits. */
 export async function logitsOf(network: Network, wave: Wave, stream: Stream, row: number): Promise<void> {

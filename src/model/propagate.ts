@@ -52,7 +52,10 @@ export function parsePropagation(text: string): Propagation {
 export const propagationOf = (given: Propagation | string | undefined): Propagation | undefined => typeof given === 'string' ? parsePropagation(given) : given
 
 /** Where and how many tokens of a prompt go on. last: newest tokens that a method wants to find in every layer. */
-export function goingOn({ layer, rate, window }: Propagation, layers: number, tokens: number, last: number): GoingOn {
+export function goingOn({ layer, rate, window }: Propagation, { layers, windows = [] }: Pick<Shape, 'layers' | 'windows'>, tokens: number, last: number): GoingOn {
+  const slide = windows.filter(window => window > 0).length
+  // A window counts tokens, of which some would be missing.
+  if (slide) throw fault('usage', `fastkv: every layer of the model must see all tokens, got ${slide} of ${layers} that slide`)
   const at = layer ?? Math.max(0, Math.floor(layers / 2) - 1)
   if (at >= layers) throw fault('usage', `fastkv: layer must be below the model's ${layers}, got ${at}`)
   return { layer: at, tokens: Math.min(tokens, Math.max(window, last, Math.floor(tokens * rate))) }
@@ -92,7 +95,7 @@ export async function tokensGoingOn(k: Kernels, { propagation, shape, kv, layer,
     const fresh: Tensor = { ...scores, address: scores.address + 4 * before, bytes: 4 * tokens }
     await k.once({ tokens: 0, position: seen }, () => {
       k.scoreWindow({ out: scores, ring, segments: layer.table, sets: kvHeads, stride, tokens: stride, heads, kvHeads, headDim,
-        type: rowTypes[kv], ringRows: ring.shape[0]!, window, scale })
+        type: rowTypes[kv], ringRows: ring.shape[0]!, window, scale, cap: shape.cap ?? 0 })
       k.pool({ out: pooled, scores, sets: kvHeads, stride, tokens: Math.max(1, stride - window), kernel: propagation.kernel, maximum: 0 })
       k.sumSets({ out: scores, scores: pooled, sets: kvHeads, stride, tokens: stride })
       k.topk({ rows, counts, scores: fresh, keep: wanted, sets: 1, stride, tokens, first: 0, last: Math.min(tokens, Math.max(window, last)), capacity: tokens })

@@ -80,7 +80,7 @@ export function createSequence(network: Network, options: SequenceOptions, start
   function recordStep(withSample: boolean): Program {
     return k.record(() => {
       begin(network, stream)
-      weights.layers.forEach((layer, index) => block(network, layer, wave, stream, tensors => cache.attend(index, tensors)))
+      for (let index = 0; index < config.layers; index++) block(network, index, wave, stream, tensors => cache.attend(index, tensors))
       head(network, wave, stream)
       cache.advance()
       if (withSample) sample()
@@ -119,7 +119,7 @@ export function createSequence(network: Network, options: SequenceOptions, start
 
   function spread(tokens: number): PrefillOptions['propagate'] {
     const last = policy.score?.window ?? 0
-    return propagate && { by: propagate, to: goingOn(propagate, config.layers, tokens, last), last }
+    return propagate && { by: propagate, to: goingOn(propagate, shapeOf(network), tokens, last), last }
   }
 
   function checkIds(ids: readonly number[]): void {

@@ -1,5 +1,6 @@
 import { rowTypes, type Words } from '../kernels/operations.ts'
 import { chunkRows, segmentWords, strideOf } from '../kernels/rows.ts'
+import { capped } from './activation.ts'
 import type { Memory, State } from './memory.ts'
 import { nearest } from './nearest.ts'
 import { rowsOf, type Rows } from './segment.ts'
@@ -38,15 +39,21 @@ function attend(m: Memory, a: Words<'attend'>, { tokens }: State): void {
         const set = a.sets === a.kvHeads ? kvHead : h
         const list = a.rows
           ? m.u32.slice(a.rows / 4 + set * a.capacity, a.rows / 4 + set * a.capacity + m.u32[a.counts / 4 + set]!)
-          : Uint32Array.from({ length: m.u32[a.segments / 4 + kvHead * segmentWords]! + i + 1 }, (_, r) => r)
+          : newest(m.u32[a.segments / 4 + kvHead * segmentWords]! + i + 1, a.window)
         const at = (i * a.heads + h) * a.headDim
         const query = queryOf(m, a.query + at * 4, a.headDim, a.type)
-        const weights = softmax(Float64Array.from(list, r => dot(query, held.key(r)) * a.scale))
+        const weights = softmax(Float64Array.from(list, r => capped(dot(query, held.key(r)) * a.scale, a.cap)))
         const out = new Float64Array(a.headDim)
         list.forEach((r, n) => held.value(r).forEach((v, c) => { out[c]! += weights[n]! * v }))
         m.f32.set(out, a.out / 4 + at)
       }
   }
+}
+
+/** Rows [0, rows), or the last `window` of them. */
+function newest(rows: number, window: number): Uint32Array {
+  const first = window ? Math.max(0, rows - window) : 0
+  return Uint32Array.from({ length: rows - first }, (_, r) => first + r)
 }
 
 function attendChunks(m: Memory, a: Words<'attend'>): void {
@@ -57,7 +64,7 @@ function attendChunks(m: Memory, a: Words<'attend'>): void {
     const rows = m.u32[a.segments / 4 + kvHead * segmentWords]! + 1
     const query = queryOf(m, a.query + h * a.headDim * 4, a.headDim, a.type)
     for (let first = 0; first < rows; first += chunkRows) {
-      const scores = Float64Array.from({ length: Math.min(chunkRows, rows - first) }, (_, i) => dot(query, key(first + i)) * a.scale)
+      const scores = Float64Array.from({ length: Math.min(chunkRows, rows - first) }, (_, i) => capped(dot(query, key(first + i)) * a.scale, a.cap))
       const most = scores.reduce((top, v) => Math.max(top, v), -Infinity)
       const out = new Float64Array(width)
       out[0] = most

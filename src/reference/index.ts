@@ -35,7 +35,7 @@ function machine(): Machine {
     const words: Record<string, number> = {}
     Object.entries(operations[name]).forEach(([field, kind], i) => {
       const at = pc / 4 + 2 + i
-      words[field] = kind === 'f' ? m.f32[at]! : kind === 'i' ? m.i32[at]! : m.u32[at]!
+      words[field] = kind.startsWith('f') ? m.f32[at]! : kind.startsWith('i') ? m.i32[at]! : m.u32[at]!
     })
     ;(meanings[name] as Reference<OperationName>)(m, words as Words<OperationName>, state)
     return pc + m.u32[pc / 4 + 1]! * 4

@@ -26,7 +26,7 @@ function chooseChannels(m: Memory, a: Words<'chooseChannels'>): void {
     for (let g = 0; g < group; g++) {
       const query = queryOf(m, a.query, h * group + g, a.headDim).map(Math.abs)
       const part = chosen.reduce((sum, c) => sum + query[c]!, 0), all = query.reduce((sum, x) => sum + x, 0)
-      m.f32[a.temperature / 4 + h * group + g] = part ? Math.sqrt(a.headDim * part / all) : 1
+      m.f32[a.temperature / 4 + h * group + g] = part ? Math.sqrt((a.square || a.headDim) * part / all) : 1
     }
   }
 }

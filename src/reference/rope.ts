@@ -12,8 +12,8 @@ function ropeTable(m: Memory, a: Words<'ropeTable'>, { tokens, position, row }: 
     for (let c = 0; c < half; c++) {
       const angle = (position + i) * m.f64[a.frequencies / 8 + c]!
       const at = a.out / 4 + ((row + i) * half + c) * 2
-      m.f32[at] = Math.cos(angle)
-      m.f32[at + 1] = Math.sin(angle)
+      m.f32[at] = Math.cos(angle) * a.magnitude
+      m.f32[at + 1] = Math.sin(angle) * a.magnitude
     }
 }
 

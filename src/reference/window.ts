@@ -1,4 +1,5 @@
 import type { Words } from '../kernels/operations.ts'
+import { capped } from './activation.ts'
 import { dot, queryOf, softmax } from './attend.ts'
 import type { Memory, State } from './memory.ts'
 import { rowsOf } from './segment.ts'
@@ -13,7 +14,7 @@ function scoreWindow(m: Memory, a: Words<'scoreWindow'>, { position }: State): v
       for (let i = Math.max(0, -first); i < a.window; i++) {
         const ringRow = (position - a.window + i) % a.ringRows
         const query = queryOf(m, a.ring + (ringRow * a.heads + h) * a.headDim * 4, a.headDim, a.type)
-        const weights = softmax(Float64Array.from(keys.slice(0, first + i + 1), key => dot(query, key) * a.scale))
+        const weights = softmax(Float64Array.from(keys.slice(0, first + i + 1), key => capped(dot(query, key) * a.scale, a.cap)))
         for (let r = 0; r < first; r++) sums[r]! += weights[r]!
       }
     m.f32.set(sums, a.out / 4 + set * a.stride)
@@ -24,7 +25,7 @@ function tokenScore(m: Memory, a: Words<'tokenScore'>, { tokens }: State): void 
   for (let h = 0; h < a.heads; h++) {
     const rows = rowsOf(m, a.segments, Math.floor(h * a.kvHeads / a.heads), a.headDim, a.type)
     const query = queryOf(m, a.query + h * a.headDim * 4, a.headDim, a.type)
-    for (let r = 0; r < rows.count + tokens; r++) m.f32[a.out / 4 + h * a.stride + r] = dot(query, rows.key(r)) * a.scale
+    for (let r = 0; r < rows.count + tokens; r++) m.f32[a.out / 4 + h * a.stride + r] = capped(dot(query, rows.key(r)) * a.scale, a.cap)
   }
 }
 

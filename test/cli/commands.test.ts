@@ -1,3 +1,4 @@
+import { fileURLToPath } from 'node:url'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { methods } from '../../src/methods/index.ts'
@@ -52,6 +53,22 @@ test('inspect: what runs', async () => {
   const r = await json('inspect', 'demo')
   assert.equal([r.architecture, r.runs, r.problems, r.config.layers, r.config.kvHeads, r.tensorTypes.Q8_0, r.tokenizer.kind], ['llama', true, [], 4, 2, 29, 'gpt2'])
   assert.match((await cli(['inspect'])).out, /^runs +yes$/m)
+})
+
+/** A tiny model of test/goldens/families. */
+const family = (name: string): string => fileURLToPath(new URL(`../goldens/families/${name}.gguf`, import.meta.url))
+
+test('inspect: what an architecture has beyond a plain llama', async () => {
+  for (const [name, line] of [['gemma3', '5 of 6 layers see the newest 24 tokens, scaled rope'], ['smollm3', '1 of 4 layers do not rotate'], ['phi3', '12 of 16 channels rotate, scaled rope']] as const)
+    assert.match((await cli(['inspect', family(name)])).out, new RegExp(`^attention +${line}$`, 'm'))
+  assert.not.match((await cli(['inspect', family('llama')])).out, /^attention/m)
+})
+
+test('plan: layers that slide hold their window, whatever the prompt', async () => {
+  const bytes: number[] = []
+  for (const tokens of ['300', '364']) bytes.push((await json('plan', '--model', family('gemma3'), '--tokens', tokens, '--method', 'full', '--max-tokens', '0')).rows[0].kvBytes)
+  // One of six layers grows, by a tile of 64 rows of two KV heads of 16 channels.
+  assert.is(bytes[1]! - bytes[0]!, 64 * 2 * (4 * 16 + 12))
 })
 
 test('inspect: what does not, and why', async () => {

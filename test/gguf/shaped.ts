@@ -1,16 +1,21 @@
 // Networks of a real model's size without its file: seeded q4_0 blocks, made as they are read.
 import type { ByteSource, Header, TensorInfo } from '../../src/gguf/index.ts'
 import type { Kernels } from '../../src/kernels/index.ts'
-import type { Config } from '../../src/model/config.ts'
-import type { Network } from '../../src/model/llama.ts'
+import { readConfig, type Config } from '../../src/model/config.ts'
+import { createNetwork, type Network } from '../../src/model/llama.ts'
 import { loadWeights } from '../../src/model/weights.ts'
 import { random } from '../cases.ts'
 import { toHalf } from './quantize.ts'
 
 /** Shape of Llama-3.2-1B, by its published configuration. */
-export const llama1B = (layers = 16): Config => ({
-  architecture: 'llama', name: `Llama-3.2-1B's shape, ${layers} layers`, layers, dim: 2048, hiddenDim: 8192, heads: 32, kvHeads: 8, headDim: 64, rotary: 64,
-  pairs: 'neighbours', ropeBase: 500000, context: 131072, vocabulary: 128256, epsilon: 1e-5,
+export const llama1B = (layers = 16): Config => readConfig({
+  version: 3, alignment: 32, bytes: 0,
+  metadata: new Map<string, string | number>([
+    ['general.architecture', 'llama'], ['general.name', `Llama-3.2-1B's shape, ${layers} layers`],
+    ...Object.entries({ block_count: layers, embedding_length: 2048, feed_forward_length: 8192, context_length: 131072, 'attention.head_count': 32, 'attention.head_count_kv': 8,
+      'attention.layer_norm_rms_epsilon': 1e-5, 'rope.freq_base': 500000 }).map(([key, value]): [string, number] => [`llama.${key}`, value]),
+  ]),
+  tensors: new Map([['token_embd.weight', { name: 'token_embd.weight', type: 'Q4_0', shape: [128256, 2048], offset: 0, bytes: 0 }]]),
 })
 
 const blockBytes = 18, blockValues = 32
@@ -68,7 +73,5 @@ export function shaped(config: Config): { readonly header: Header; readonly sour
 export async function shapedNetwork(k: Kernels, config: Config): Promise<Network> {
   const { header, source } = shaped(config)
   const weights = await loadWeights(k, source, header, config)
-  const frequencies = k.tensor([config.rotary / 2], 'f64')
-  await k.once({ tokens: 0, position: 0 }, () => k.ropeFrequencies({ out: frequencies, factors: null, rotary: config.rotary, base: config.ropeBase }))
-  return { k, config, weights, frequencies }
+  return createNetwork(k, config, weights)
 }

@@ -37,9 +37,19 @@ test('quantize: codes, scales and sums bit for bit', async () => {
           const next = random(tokens)
           const data = normal(tokens * dim, dim).map((x, i) => x * extremes[Math.floor(i / 32) % extremes.length]! * (next() < 0.1 ? 0 : 1))
           const x = b.tensor([tokens, dim], 'f32', data), a = activations(b, tokens, dim, half)
-          await b.run({ tokens, position: 0 }, () => b.k.quantize({ ...a, x, dim }))
+          await b.run({ tokens, position: 0 }, () => b.k.quantize({ ...a, x, dim, residual: 0 }))
           return outputs(b, a, 0)
         })
+})
+
+test('quantize rows of the whole prompt', async () => {
+  for (const tokens of [1, 17, 33])
+    for (const half of halves)
+      await compare(`quantize ${tokens} tokens from row 3, ${half}`, async b => {
+        const x = b.tensor([3 + tokens, 64], 'f32', normal((3 + tokens) * 64, tokens)), a = activations(b, tokens, 64, half)
+        await b.run({ tokens, position: 0, row: 3 }, () => b.k.quantize({ ...a, x, dim: 64, residual: 1 }))
+        return outputs(b, a, 0)
+      })
 })
 
 test('quantize: the scale is the smallest power of two that fits', async () => {
@@ -47,7 +57,7 @@ test('quantize: the scale is the smallest power of two that fits', async () => {
     const tops = [32639, 32639.002, 1, 2, 1.9921, 1.9922, 3, 5e-39]
     const x = b.tensor([1, 32 * tops.length], 'f32', tops.flatMap(top => [top, ...new Array<number>(31).fill(0)]))
     const a = activations(b, 1, 32 * tops.length, 'both')
-    await b.run({ tokens: 1, position: 0 }, () => b.k.quantize({ ...a, x, dim: 32 * tops.length }))
+    await b.run({ tokens: 1, position: 0 }, () => b.k.quantize({ ...a, x, dim: 32 * tops.length, residual: 0 }))
     const blocks = await b.k.read(a.blocks!)
     tops.forEach((top, i) => {
       const scale = blocks[i * 4]!
@@ -80,27 +90,29 @@ test('normalize rows of zeros', async () => {
   })
 })
 
-test('gate', async () => {
-  for (const tokens of lengths)
-    for (const dim of [32, 96, 160])
-      for (const half of halves)
-        await compare(`gate ${tokens} tokens of ${dim}, ${half}`, async b => {
-          const gate = b.tensor([tokens, dim], 'f32', normal(tokens * dim, 1).map(x => 5 * x)), up = b.tensor([tokens, dim], 'f32', normal(tokens * dim, 2))
-          const a = activations(b, tokens, dim, half)
-          await b.run({ tokens, position: 0 }, () => b.k.gate({ ...a, gate, up, dim }))
-          return outputs(b, a, 1e-6) // exp in f32
-        })
-})
-
-test('gate of large numbers', async () => {
-  await compare('gate', async b => {
-    const g = [0, -0, 87, -87, 88, -88, 100, -100, 1e4, -1e4, 1e30, -1e30, ...new Array<number>(20).fill(1)]
-    const gate = b.tensor([1, 32], 'f32', g), up = b.tensor([1, 32], 'f32', new Float32Array(32).fill(1)), a = activations(b, 1, 32, 'values')
-    await b.run({ tokens: 1, position: 0 }, () => b.k.gate({ ...a, gate, up, dim: 32 }))
-    const values = await b.k.read(a.values!)
-    assert.ok(values.every(Number.isFinite))
-    return outputs(b, a, 1e-6)
+for (const gelu of [0, 1]) {
+  test(`gate${gelu ? ', gelu' : ''}`, async () => {
+    for (const tokens of lengths)
+      for (const dim of [32, 96, 160])
+        for (const half of halves)
+          await compare(`gate ${tokens} tokens of ${dim}, ${half}`, async b => {
+            const gate = b.tensor([tokens, dim], 'f32', normal(tokens * dim, 1).map(x => 5 * x)), up = b.tensor([tokens, dim], 'f32', normal(tokens * dim, 2))
+            const a = activations(b, tokens, dim, half)
+            await b.run({ tokens, position: 0 }, () => b.k.gate({ ...a, gate, up, dim, gelu }))
+            return outputs(b, a, 1e-6) // exp in f32
+          })
   })
-})
+
+  test(`gate of large numbers${gelu ? ', gelu' : ''}`, async () => {
+    await compare('gate', async b => {
+      const g = [0, -0, 87, -87, 88, -88, 100, -100, 1e4, -1e4, 1e30, -1e30, ...new Array<number>(20).fill(1)]
+      const gate = b.tensor([1, 32], 'f32', g), up = b.tensor([1, 32], 'f32', new Float32Array(32).fill(1)), a = activations(b, 1, 32, 'values')
+      await b.run({ tokens: 1, position: 0 }, () => b.k.gate({ ...a, gate, up, dim: 32, gelu }))
+      const values = await b.k.read(a.values!)
+      assert.ok(values.every(Number.isFinite))
+      return outputs(b, a, 1e-6)
+    })
+  })
+}
 
 test.run()

@@ -86,6 +86,22 @@ test('channels: ties keep the lower, a group that cancels reads the low bounds',
   })
 })
 
+test('channels: the temperature follows the scale of the scores', async () => {
+  await compare('chooseChannels', async b => {
+    const heads = 2, kvHeads = 1, headDim = 32, count = 5
+    const query = b.tensor([heads, headDim], 'f32', normal(heads * headDim))
+    const temperatures: number[][] = []
+    for (const square of [0, headDim, 4 * headDim]) {
+      const channels = b.tensor([kvHeads, count], 'u32'), temperature = b.tensor([heads], 'f32')
+      await b.run({ tokens: 1, position: 0 }, () => b.k.chooseChannels({ channels, temperature, query, heads, kvHeads, headDim, count, pageSize: 2, square }))
+      temperatures.push([...await b.k.read(temperature)])
+    }
+    assert.equal(temperatures[1], temperatures[0])
+    assert.equal(temperatures[2], temperatures[0]!.map(t => 2 * t))
+    return {}
+  })
+})
+
 test('every page bounds the summed product of its rows, per channel and for the group', async () => {
   await compare('bounds', async b => {
     for (const type of ['f32', 'i16'] as const)

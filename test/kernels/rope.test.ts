@@ -17,7 +17,7 @@ for (const rotary of [2, 4, 16, 64, 80, 128])
             const frequencies = b.tensor([half], 'f64'), table = b.tensor([row + tokens, half, 2], 'f32', new Float32Array((row + tokens) * rotary))
             await b.run({ tokens, position, row }, () => {
               b.k.ropeFrequencies({ out: frequencies, factors, rotary, base })
-              b.k.ropeTable({ out: table, frequencies, rotary })
+              b.k.ropeTable({ out: table, frequencies, rotary, magnitude: scaled ? 1.25 : 1 })
             })
             // An angle of 130,000 radians carries the error of its frequency 130,000-fold.
             return { frequencies: { data: await b.k.read(frequencies), tolerance: power }, table: { data: await b.k.read(table), tolerance: 1e-7 } }

@@ -5,6 +5,7 @@ import type { Kernels } from '../../src/kernels/index.ts'
 import { methods } from '../../src/methods/index.ts'
 import type { Policy } from '../../src/cache/policy.ts'
 import { readConfig } from '../../src/model/config.ts'
+import { createNetwork } from '../../src/model/llama.ts'
 import { createSequence } from '../../src/model/sequence.ts'
 import { loadWeights } from '../../src/model/weights.ts'
 import { wasm } from '../../src/wasm/index.ts'
@@ -15,18 +16,17 @@ async function answers(k: Kernels): Promise<{ name: string; ids: number[]; logit
   const source = await openSource(tiny)
   const header = await readHeader(source), config = readConfig(header)
   const weights = await loadWeights(k, source, header, config)
-  const frequencies = k.tensor([config.rotary / 2], 'f64')
-  await k.once({ tokens: 0, position: 0 }, () => k.ropeFrequencies({ out: frequencies, factors: null, rotary: config.rotary, base: config.ropeBase }))
+  const network = await createNetwork(k, config, weights)
   await source.close()
   const prompt = Array.from({ length: 400 }, (_, i) => 3 + i * 37 % 1000)
   const rows = []
   for (const [name, make] of Object.entries(methods))
     for (const kv of ['i16', 'f32'] as const) {
       const precision = kv === 'f32' ? 'exact' : 'fast'
-      const sequence = createSequence({ k, config, weights, frequencies }, { policy: (make as () => Policy)(), budget: 64, answer: 8, kv, precision })
+      const sequence = createSequence(network, { policy: (make as () => Policy)(), budget: 64, answer: 8, kv, precision })
       await sequence.prefill(prompt)
       const ids = [await sequence.next(), await sequence.next(), await sequence.next()]
-      rows.push({ name: `${name}, ${kv}`, ids, logits: Array.from(await sequence.logits()), address: frequencies.address })
+      rows.push({ name: `${name}, ${kv}`, ids, logits: Array.from(await sequence.logits()), address: network.frequencies[0]!.address })
       sequence.free()
     }
   return rows

@@ -33,7 +33,7 @@ for (const row of working) {
 
   test(`${row.method}: rows, positions and bytes where some stay behind`, async () => {
     const model = await llama({ layers }), policy = policyOf(row), options = { policy, budget: row.budget, answer }
-    const propagate = fastkv({ layer: 1, rate: 0.25 }), on = goingOn(propagate, layers, prompt.length, policy.score?.window ?? 0)
+    const propagate = fastkv({ layer: 1, rate: 0.25 }), on = goingOn(propagate, { layers }, prompt.length, policy.score?.window ?? 0)
     const whole = model.sequence(options), part = model.sequence({ ...options, propagate })
     await whole.prefill(prompt)
     await part.prefill(prompt)
@@ -132,16 +132,16 @@ test('the tokens that go on are those of a plain computation, in a second prompt
 test('a propagation from text', () => {
   assert.equal(parsePropagation('fastkv'), fastkv())
   assert.equal(parsePropagation('fastkv,layer=15,rate=0.2,window=16,kernel=5'), fastkv({ layer: 15, rate: 0.2, window: 16, kernel: 5 }))
-  assert.equal(goingOn(fastkv(), 32, 1000, 0), { layer: 15, tokens: 200 })
-  assert.equal(goingOn(fastkv(), 1, 30, 32), { layer: 0, tokens: 30 })
-  assert.equal(goingOn(fastkv({ rate: 0.01 }), 30, 300, 32), { layer: 14, tokens: 32 })
+  assert.equal(goingOn(fastkv(), { layers: 32 }, 1000, 0), { layer: 15, tokens: 200 })
+  assert.equal(goingOn(fastkv(), { layers: 1 }, 30, 32), { layer: 0, tokens: 30 })
+  assert.equal(goingOn(fastkv({ rate: 0.01 }), { layers: 30 }, 300, 32), { layer: 14, tokens: 32 })
   for (const [text, message] of [
     ['snapkv', 'propagate must be fastkv, got snapkv'], ['fastkv,rate=0', 'fastkv: rate must be above 0 and at most 1, got 0'],
     ['fastkv,rate=', 'fastkv: rate must be a number, got nothing'], ['fastkv,layer=1.5', 'fastkv: layer must be a whole number from 0 on, got 1.5'],
     ['fastkv,kernel=4', 'fastkv: kernel must be odd and positive, got 4'], ['fastkv,width=4', 'fastkv: parameter must be one of layer, rate, window, kernel, got width'],
     ['fastkv,window=129', 'fastkv: window must be a whole number from 1 to 128, got 129'],
   ] as const) assert.throws(() => parsePropagation(text), (error: Error & { code?: string }) => error.message === message && error.code === 'usage')
-  assert.throws(() => goingOn(fastkv({ layer: 4 }), 4, 100, 0), 'fastkv: layer must be below the model\'s 4, got 4')
+  assert.throws(() => goingOn(fastkv({ layer: 4 }), { layers: 4 }, 100, 0), 'fastkv: layer must be below the model\'s 4, got 4')
 })
 
 test('a document that was read in all layers cannot be asked with it', async () => {

@@ -28,7 +28,7 @@ function scorePages(k: Kernels, query: Tensor, layer: Layer, pageSize: number): 
   const channels = layer.temporary('channels', [kvHeads, count], 'u32')
   const temperature = layer.temporary('temperature', [heads], 'f32')
   const scores = layer.temporary('pageScores', [heads, stride], 'f32')
-  k.chooseChannels({ channels, temperature, query, heads, kvHeads, headDim, count, pageSize })
+  k.chooseChannels({ channels, temperature, query, heads, kvHeads, headDim, count, pageSize, square: 1 / layer.shape.scale ** 2 })
   k.pageScore({ out: scores, query, channels, segments: layer.cache.table, heads, kvHeads, headDim, type, count, pageSize, stride })
   return { scores, temperature, stride }
 }
@@ -50,13 +50,13 @@ function take(k: Kernels, layer: Layer, weights: Tensor, { sets, pageSize, strid
 }
 
 /** Hybrid sparse attention: pages by bounds over a few channels, tokens by the group's mean probability. RocketKV, arXiv:2502.14051, Algorithm 1. */
-export const chosenPages = ({ first = 0, last = 0 } = {}): DecodeSelect => ({
+export const chosenPages = ({ first = 0, last }: { first?: number; last?: number } = {}): DecodeSelect => ({
   name: `pages by channels, then top tokens${first ? `, first ${first}` : ''}${last ? `, last ${last}` : ''}`,
   sums: false,
   record(k, query, layer) {
     const { pageSize, read } = layer.plan
     const { scores, temperature, stride } = scorePages(k, query, layer, pageSize)
-    return take(k, layer, weigh(k, layer, scores, temperature, pageSize, stride), { sets: layer.shape.kvHeads, pageSize, stride, tokens: read, first, last })
+    return take(k, layer, weigh(k, layer, scores, temperature, pageSize, stride), { sets: layer.shape.kvHeads, pageSize, stride, tokens: read, first, last: last ?? layer.shape.recent ?? 0 })
   },
 })
 
@@ -68,7 +68,7 @@ export const topTokensByProbability = (by: 'kvHead' | 'queryHead'): DecodeSelect
     const { heads, kvHeads } = layer.shape
     const stride = pageStride(layer, 1)
     const scores = layer.temporary('tokenScores', [heads, stride], 'f32')
-    k.tokenScore({ out: scores, query, segments: layer.cache.table, ...sizes(layer), stride, scale: layer.shape.scale })
+    k.tokenScore({ out: scores, query, segments: layer.cache.table, ...sizes(layer), stride, scale: layer.shape.scale, cap: layer.shape.cap ?? 0 })
     const weights = by === 'queryHead' ? scores : weigh(k, layer, scores, null, 1, stride)
     return take(k, layer, weights, { sets: by === 'queryHead' ? heads : kvHeads, pageSize: 1, stride, tokens: layer.plan.read })
   },

@@ -11,7 +11,7 @@ export function windowAttention(window: number): Score {
       if (!ring) throw new TypeError('windowAttention: the layer must keep its last queries, got none')
       const tensor = temporary('scores', [kvHeads, tokens], 'f32')
       k.scoreWindow({ out: tensor, ring, segments: cache.table, sets: kvHeads, stride: tokens, tokens, heads, kvHeads, headDim,
-        type: rowTypes[kv], ringRows: ring.shape[0]!, window: queries, scale })
+        type: rowTypes[kv], ringRows: ring.shape[0]!, window: queries, scale, cap: shape.cap ?? 0 })
       return { tensor, sets: kvHeads, stride: tokens, tokens }
     },
   }
