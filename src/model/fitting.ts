@@ -48,6 +48,9 @@ export function wouldFit({ budget, kv, tokens, precision }: Asked, fits: (change
   return ways.length ? `${ways.join(' or ')} would fit` : 'no budget would fit'
 }
 
+/** Types of weights that a refusal names at most. */
+const namedTypes = 3
+
 const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(bytes < 1e8 ? 1 : 0)} MB`
 
 /** Refuses weights beyond `limit` bytes, and names the types of weights with which the model would fit. */
@@ -56,7 +59,9 @@ export function refuseHeavy(tensors: ReadonlyMap<string, TensorInfo>, limit: num
   if (bytes <= limit) return
   const as = (type: TensorInfo['type']): number =>
     weightBytes(new Map([...tensors].map(([name, tensor]) => [name, tensor.shape.length > 1 ? { ...tensor, type } : tensor])))
-  const lighter = Object.values(blockTypes).map(({ name }) => ({ name, bytes: as(name) })).filter(type => type.bytes <= limit).sort((a, b) => b.bytes - a.bytes)
+  // Of types that take as much here, the first stands for all.
+  const bySize = new Map(Object.values(blockTypes).reverse().map(({ name }) => [as(name), name]))
+  const lighter = [...bySize].map(([bytes, name]) => ({ name, bytes })).filter(type => type.bytes <= limit).sort((a, b) => b.bytes - a.bytes).slice(0, namedTypes)
   throw fault('memory', `memory must stay within ${megabytes(limit)}, got ${megabytes(bytes)} of weights; `
     + (lighter.length ? `of ${lighter.map(type => `${type.name} they would have ${megabytes(type.bytes)}`).join(', of ')}` : 'of no type would they fit'))
 }
