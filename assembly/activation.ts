@@ -2,7 +2,7 @@ import { firstRow, tokens } from './registers'
 import { exp4 } from './simd'
 
 // What products read (src/kernels/activations.ts): f32 values, and i16 codes with a record per block of 32:
-//   | scale f32 | scale × Σ codes f32 | Σ codes i32 | 0 |
+//   | scale f32 | scale × Σ codes f32 | Σ codes i32 | Σ of the first 16 i32 |
 
 /** Largest code, 0x7f7f: the i16 splits exactly into two signed bytes. */
 // @ts-ignore: decorator
@@ -45,13 +45,14 @@ function pack(x: usize, codes: usize, blocks: usize, n: i32): void {
     v128.store(codes, i16x8.narrow_i32x4_s(c2, c3), 16)
     v128.store(codes, i16x8.narrow_i32x4_s(c4, c5), 32)
     v128.store(codes, i16x8.narrow_i32x4_s(c6, c7), 48)
-    let all = i32x4.add(i32x4.add(i32x4.add(c0, c1), i32x4.add(c2, c3)), i32x4.add(i32x4.add(c4, c5), i32x4.add(c6, c7)))
-    all = i32x4.add(all, v128.shuffle<i32>(all, all, 2, 3, 0, 1))
-    const sum = i32x4.extract_lane(all, 0) + i32x4.extract_lane(all, 1)
+    const low = i32x4.add(i32x4.add(c0, c1), i32x4.add(c2, c3)), high = i32x4.add(i32x4.add(c4, c5), i32x4.add(c6, c7))
+    let both = i32x4.add(v128.shuffle<i32>(low, high, 0, 1, 4, 5), v128.shuffle<i32>(low, high, 2, 3, 6, 7))
+    both = i32x4.add(both, v128.shuffle<i32>(both, both, 1, 0, 3, 2))
+    const first = i32x4.extract_lane(both, 0), sum = first + i32x4.extract_lane(both, 2)
     store<f32>(blocks, scale)
     store<f32>(blocks, scale * <f32>sum, 4)
     store<i32>(blocks, sum, 8)
-    store<i32>(blocks, 0, 12)
+    store<i32>(blocks, first, 12)
   }
 }
 

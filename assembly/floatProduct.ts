@@ -1,4 +1,5 @@
-import { BF16, F16, Q4_0, Q4_1, Q8_0, halves, nibbleMask, recordBytes } from './packed'
+import { BF16, F16, IQ4_NL, Q4_0, Q4_1, Q8_0, codeBytes, floats16, halves, minima, nibbleMask, recordBytes } from './packed'
+import { WIDE, widen } from './integerProduct'
 
 // Products of f32 activations with any layout. Weights become tiles [columns][8 rows] f32; F32 is packed as one already.
 // Every 32 columns, ascending, in every kernel here alike: their products are added up from zero, then to the sum. One token
@@ -47,12 +48,27 @@ function expandBytes(tile: usize, packed: usize, records: i32): void {
   }
 }
 
-/** tile [columns][8] f32 from packed columns of one group, any layout but F32. */
+/** The other integer layouts, by way of a widened record at `wide`. */
+function expandWide(tile: usize, packed: usize, records: i32, layout: i32, wide: usize): void {
+  const low = minima(layout), step: usize = (low ? 64 : 32) * usize(halves(layout))
+  for (let b = 0; b < records; b++, packed += recordBytes(layout)) {
+    widen(wide, packed, 1, layout)
+    for (let p: usize = 0; p < WIDE; p += 32, tile += 64) {
+      const constants = packed + codeBytes(layout) + (p < WIDE / 2 ? 0 : step)
+      const d0 = v128.load(constants), d1 = v128.load(constants, 16)
+      spread(tile, v128.load(wide + p), d0, low ? v128.load(constants, 32) : d0, low)
+      spread(tile + 16, v128.load(wide + p, 16), d1, low ? v128.load(constants, 48) : d1, low)
+    }
+  }
+}
+
+/** tile [columns][8] f32 from packed columns of one group, any layout but F32. Behind it, 512 bytes of its own for some layouts. */
 export function expand(tile: usize, packed: usize, columns: i32, layout: i32): void {
   if (layout == Q4_1) expandNibbles(tile, packed, columns >> 5, true)
   else if (layout == Q4_0) expandNibbles(tile, packed, columns >> 5, false)
   else if (layout == Q8_0) expandBytes(tile, packed, columns >> 5)
-  else if (layout == F16) halves(tile, packed, columns)
+  else if (layout == F16) floats16(tile, packed, columns)
+  else if (layout >= IQ4_NL) expandWide(tile, packed, columns >> 5, layout, tile + (<usize>columns << 5))
   else if (layout == BF16) for (let c = 0; c < columns; c++, packed += 16, tile += 32) {
     const w = v128.load(packed)
     v128.store(tile, i32x4.shl(i32x4.extend_low_i16x8_u(w), 16))

@@ -1,4 +1,6 @@
-import { Q4_0, Q4_1, Q8_0, codeBytes, nibbleMask, recordBytes } from './packed'
+import { IQ4_NL, Q3_K, Q4_0, Q4_1, Q8_0, codeBytes, halves, minima, nibbleMask, recordBytes, sixBits } from './packed'
+import { oneCurve, widenCurve } from './curveProduct'
+import { halfFour, halfOne, widenSix } from './halfProduct'
 
 // Products of activation codes with integer layouts. Per record of 32 columns, ascending, in every kernel here alike:
 //   sum += (f32(Σ weight·code)·d)·s + m·(s·Σ code)
@@ -34,7 +36,7 @@ export function add(sum: v128, integers: v128, constants: usize, block: usize, m
   return f32x4.add(sum, product)
 }
 
-/** tile [records] widened; Q4_0 as n − 8. */
+/** tile [records] widened; Q4_0 and Q3_K as n − 8. */
 export function widen(tile: usize, packed: usize, records: i32, layout: i32): void {
   const rest = recordBytes(layout) - codeBytes(layout)
   if (layout == Q8_0) {
@@ -46,7 +48,9 @@ export function widen(tile: usize, packed: usize, records: i32, layout: i32): vo
       }
     return
   }
-  const mask = nibbleMask(0), zero = i16x8.splat(layout == Q4_0 ? 8 : 0)
+  if (layout == IQ4_NL) return widenCurve(tile, packed, records)
+  if (sixBits(layout)) return widenSix(tile, packed, records, layout)
+  const mask = nibbleMask(0), zero = i16x8.splat(layout == Q4_0 || layout == Q3_K ? 8 : 0)
   for (let b = 0; b < records; b++, packed += rest)
     for (let p = 0; p < 4; p++, packed += 32, tile += 128) {
       const w0 = v128.load(packed), w1 = v128.load(packed, 16)
@@ -149,9 +153,13 @@ function oneBytes(sums: usize, packed: usize, code: usize, block: usize, records
 
 /** One token, 8 rows, `records` records from packed. */
 export function integerOne(sums: usize, packed: usize, code: usize, block: usize, records: i32, layout: i32, ahead: usize): void {
-  if (layout == Q4_1) oneNibbles(sums, packed, code, block, records, true, ahead)
-  else if (layout == Q4_0) oneNibbles(sums, packed, code, block, records, false, ahead)
-  else oneBytes(sums, packed, code, block, records, ahead)
+  if (!ASC_FEATURE_RELAXED_SIMD) { // there relaxedProduct.ts has these
+    if (layout == Q4_1) return oneNibbles(sums, packed, code, block, records, true, ahead)
+    if (layout == Q4_0) return oneNibbles(sums, packed, code, block, records, false, ahead)
+  }
+  if (layout == Q8_0) oneBytes(sums, packed, code, block, records, ahead)
+  else if (layout == IQ4_NL) oneCurve(sums, packed, code, block, records, ahead)
+  else halfOne(sums, packed, code, block, records, layout, ahead)
 }
 
 /** quad [pairs][4 tokens] = pairs of codes of four tokens, `stride` bytes apart, side by side: one pointer runs through them. */
@@ -184,7 +192,8 @@ export function keep(sums: usize, low: v128, high: v128, constants: usize, block
  * to its top and spill.
  */
 export function integerFour(sums: usize, rows: usize, tile: usize, packed: usize, quad: usize, block: usize, blocks: usize, records: i32, layout: i32): void {
-  const minima = layout == Q4_1, record = recordBytes(layout)
+  if (halves(layout)) return halfFour(sums, rows, tile, packed, quad, block, blocks, records, layout)
+  const low = minima(layout), record = recordBytes(layout)
   const s1 = sums + rows, s2 = s1 + rows, s3 = s2 + rows
   let constants = packed + codeBytes(layout)
   for (let b = 0; b < records; b++) {
@@ -200,7 +209,7 @@ export function integerFour(sums: usize, rows: usize, tile: usize, packed: usize
       tile += 32, quad += 16
     } while (tile != end)
     const t1 = block + blocks, t2 = t1 + blocks, t3 = t2 + blocks
-    if (minima) {
+    if (low) {
       keep(sums, i0, i1, constants, block, true)
       keep(s1, j0, j1, constants, t1, true)
       keep(s2, k0, k1, constants, t2, true)

@@ -33,7 +33,7 @@ function integerProducts(sums: usize, tile: usize, packed: usize, groups: i32, c
   }
   const codeStride = <usize>columns << 1, blockStride = <usize>(columns >> 5) << 4
   const whole = count & ~3
-  const few = nibbles(layout) && count < WIDENED
+  const few = !ASC_FEATURE_RELAXED_SIMD && nibbles(layout) && count < WIDENED
   const chunk = whole ? WIDE_COLUMNS : columns
   for (let c = 0; c < columns; c += chunk) {
     const records = min(chunk, columns - c) >> 5, quadBytes = <usize>records << 8

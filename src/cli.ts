@@ -1,15 +1,17 @@
 #!/usr/bin/env node
+import { chat } from './cli/chat.ts'
 import { demo } from './cli/demo.ts'
 import { inspect } from './cli/inspect.ts'
 import { methods } from './cli/methods.ts'
 import { has, help, parse, usageError, type Command } from './cli/options.ts'
 import { plain, print, printJson, say } from './cli/output.ts'
+import { models } from './cli/models.ts'
 import { plan } from './cli/plan.ts'
 import { run } from './cli/run.ts'
 import { template } from './cli/template.ts'
 import { detokenize, tokenize } from './cli/tokens.ts'
 
-const commands: readonly Command[] = [run, demo, methods, inspect, plan, tokenize, detokenize, template]
+const commands: readonly Command[] = [run, chat, demo, methods, inspect, plan, models, tokenize, detokenize, template]
 
 /** What the program ends with, by the code of an error. */
 const exitCodes: Readonly<Record<string, number>> = { usage: 2, model: 3, fit: 4, memory: 4, backend: 5, interrupted: 130, internal: 1 }
@@ -29,14 +31,16 @@ function commandOf(name: string): Command {
   return command
 }
 
-async function main(args: readonly string[], signal: AbortSignal): Promise<void> {
+async function main(args: readonly string[], interrupt: AbortController): Promise<void> {
   const [name, ...rest] = args
   const [topic] = rest
   if (name === undefined || ['--help', '-h', 'help'].includes(name) && topic === undefined) return print(`${overview()}\n`)
   if (['--help', '-h', 'help'].includes(name)) return print(`${help(commandOf(topic!))}\n`)
   if (name === '--version' || name === '-v') return print(`${await version()}\n`)
   const command = commandOf(name)
-  const input = parse(command, rest, signal)
+  const input = parse(command, rest, interrupt.signal)
+  // Once: a second Ctrl-C ends the program where the first one is not heard.
+  if (!command.interactive) process.once('SIGINT', () => interrupt.abort())
   await (input.on('help') ? print(`${help(command)}\n`) : command.run(input))
 }
 
@@ -70,14 +74,12 @@ process.stdout.on('error', error => {
 
 const args = process.argv.slice(2)
 const interrupt = new AbortController()
-// Once each: a second Ctrl-C ends the program where the first one is not heard.
-process.once('SIGINT', () => interrupt.abort())
 process.once('SIGTERM', () => interrupt.abort())
 // What fails outside of any call that waits for it, as where the platform itself finds no memory.
 for (const event of ['uncaughtException', 'unhandledRejection'])
   process.on(event, (error: unknown) => void report(error, has(args, '--json')).then(code => process.exit(code)))
 try {
-  await main(args, interrupt.signal)
+  await main(args, interrupt)
 } catch (error) {
   process.exitCode = await report(error, has(args, '--json'))
 }

@@ -1,9 +1,12 @@
 import type { Footprint } from './cache/plan.ts'
 import type { Policy } from './cache/policy.ts'
-import { GgufError, openSource, readHeader, type ByteSource, type Header } from './gguf/index.ts'
+import { GgufError, openModel, type ByteSource, type Header, type Source } from './gguf/index.ts'
 import { rowTypes, type Kernels, type RowType } from './kernels/index.ts'
 import { rocketkv } from './methods/rocketkv.ts'
+import { rocketkvMt } from './methods/rocketkv-mt.ts'
 import { readConfig, type Config } from './model/config.ts'
+import { converse, type Conversation, type ConversationOptions } from './model/conversation.ts'
+import { refuseHeavy } from './model/fitting.ts'
 import { generate, type GenerateOptions, type Generator, type Story } from './model/generate.ts'
 import { createNetwork, type Network, type Precision } from './model/llama.ts'
 import { memoryPlan, type MemoryPlan } from './model/memory.ts'
@@ -12,7 +15,7 @@ import type { PrefillProgress } from './model/prefill.ts'
 import { documentIds, promptIds, type Prompt } from './model/prompt.ts'
 import { createReading, type Reading } from './model/reading.ts'
 import { createSequence, type Sequence, type SequenceOptions } from './model/sequence.ts'
-import { findTensors, freeWeights, loadWeights, weightBytes, type LoadProgress } from './model/weights.ts'
+import { findTensors, freeWeights, loadWeights, type LoadProgress } from './model/weights.ts'
 import { chatTemplate, tokenizer, type Chat, type Tokenizer } from './tokenizer/index.ts'
 import type { Build } from './wasm/index.ts'
 import { fault } from './cache/fault.ts'
@@ -56,6 +59,8 @@ export interface Model {
   generate(prompt: string | Prompt, options?: GenerateOptions): Story
   /** Reads a document once, to be asked many times. The prompt is what all questions about it share: document, system, raw. */
   read(prompt: string | Prompt, watch?: Watch): Promise<DocumentReading>
+  /** Answers message after message; each reads only what it adds. RocketKV-MT unless told otherwise. */
+  chat(options?: ConversationOptions): Conversation
   /** Tokens in, tokens out, in turns. */
   sequence(options: Omit<SequenceOptions, 'kv' | 'precision'>): Sequence
   /** Bytes a prompt of `tokens` holds and peaks at: its cache, and all memory with what it goes through on the way. */
@@ -74,7 +79,8 @@ export interface DocumentReading extends Reading {
 
 /** Each thread has scratch memory of its own; no processor that runs this has more cores to give. */
 const mostThreads = 64
-const mostBytes = 65535 * 65536
+/** Bytes that a 32-bit memory can have. */
+export const mostBytes = 65535 * 65536
 
 async function startKernels({ backend = 'auto', build, limit, threads = 1, module }: LoadOptions): Promise<Kernels> {
   if (!(Number.isInteger(threads) && threads >= 1 && threads <= mostThreads)) throw fault('usage', `threads must be a whole number from 1 to ${mostThreads}, got ${threads}`)
@@ -92,32 +98,28 @@ const promptOf = (prompt: string | Prompt): Prompt => typeof prompt === 'string'
 /** What a file holds, from its header alone. */
 export interface Inspected { readonly header: Header; readonly size: number; readonly name: string }
 
-export async function inspect(source: string | URL | Blob | ArrayBuffer | Uint8Array, signal?: AbortSignal): Promise<Inspected> {
-  const file = await openSource(source, signal)
-  try {
-    return { header: await readHeader(file, signal), size: file.size, name: file.name }
-  } finally {
-    await file.close()
-  }
+/** headers: for a server that asks who it is. */
+export async function inspect(source: Source | readonly Source[], signal?: AbortSignal, headers?: HeadersInit): Promise<Inspected> {
+  const { file, header } = await openModel(source, signal, headers)
+  await file.close()
+  return { header, size: file.size, name: file.name }
 }
 
 /**
- * Loads a GGUF model from a path, URL, Blob or bytes. Throws GgufError (code `model`) where the file cannot be run, code `memory` where it
+ * Loads a GGUF model from a path, URL, Blob or bytes, or from the parts of a split one (a path or URL of one finds the others). Throws GgufError (code `model`) where the file cannot be run, code `memory` where it
  * does not fit, code `backend` where the asked backend cannot start.
  */
-export async function load(source: string | URL | Blob | ArrayBuffer | Uint8Array, options: LoadOptions = {}): Promise<Model> {
+export async function load(source: Source | readonly Source[], options: LoadOptions = {}): Promise<Model> {
   const { precision = 'fast', limit = mostBytes, signal, progress } = options
   const kv = options.kv ?? (precision === 'exact' ? 'f32' : 'i16')
   if (precision !== 'fast' && precision !== 'exact') throw fault('usage', `precision must be fast or exact, got ${precision}`)
   if (options.context !== undefined && !(Number.isInteger(options.context) && options.context >= 1)) throw fault('usage', `context must be a whole number of tokens from 1 on, got ${options.context}`)
   if (!Object.hasOwn(rowTypes, kv)) throw fault('usage', `kv must be one of ${Object.keys(rowTypes).join(', ')}, got ${kv}`)
   if (precision === 'exact' && kv !== 'f32') throw fault('usage', `kv must be f32 where precision is exact, got ${kv}`)
-  const file = await openSource(source, signal)
+  const { file, header } = await openModel(source, signal)
   try {
-    const header = await readHeader(file, signal)
     const config = readConfig(header, options.context)
-    const bytes = weightBytes(findTensors(header, config))
-    if (bytes > limit) throw fault('memory', `memory must stay within ${(limit / 1e6).toFixed(0)} MB, got ${(bytes / 1e6).toFixed(0)} MB of weights`)
+    refuseHeavy(findTensors(header, config), limit)
     const words = tokenizer(header.metadata)
     if (words.size > config.vocabulary)
       throw new GgufError(`the vocabulary must have at most the ${config.vocabulary} rows of token_embd.weight, got ${words.size} tokens`)
@@ -149,6 +151,7 @@ function modelOf({ network, header, tokenizer, kv, precision, limit, name }: Par
     name, config, header, tokenizer, kernels: k, network, kv, precision,
     encode: prompt => promptIds(promptOf(prompt), tokenizer, chat),
     generate: (prompt, options) => generate(generator, promptOf(prompt), options),
+    chat: (options = {}) => converse(generator, { method: rocketkvMt(), ...options }),
     async read(given, watch = {}) {
       const prompt = typeof given === 'string' ? { document: given } : given
       const ids = documentIds(prompt, tokenizer, chat)

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { blockTypes } from '../src/gguf/index.ts'
 import { methods, parseMethod } from '../src/methods/index.ts'
 
 const readme = readFileSync(fileURLToPath(new URL('../README.md', import.meta.url)), 'utf8')
@@ -17,6 +18,8 @@ test('the methods table is the registry, in its order, with papers and promises'
     assert.ok(rest!.includes(second), `${name}: ${second}`)
   }
 })
+
+test('the tensor types are those of the code', () => assert.ok(readme.replace(/\s+/g, ' ').includes(`tensor types ${Object.keys(blockTypes).join(', ')},`)))
 
 test('the two commands of a fresh clone', () => {
   for (const command of ['npm run demo', 'npm test']) assert.ok(readme.includes(command), command)

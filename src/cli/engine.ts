@@ -3,9 +3,10 @@ import { load, type LoadOptions, type Model } from '../load.ts'
 import { parseMethod } from '../methods/index.ts'
 import { parsePropagation, type Propagation } from '../model/propagate.ts'
 import type { Policy } from '../cache/policy.ts'
+import { chatTemplate } from '../tokenizer/index.ts'
 import { builds } from '../wasm/index.ts'
-import { modelSource } from './files.ts'
 import { progressBar, say } from './output.ts'
+import { modelPath } from './source.ts'
 import { kvOf, usageError, type Input } from './options.ts'
 
 /** The engine's flags, checked before any file is opened. */
@@ -22,7 +23,8 @@ export function engineOf(input: Input): LoadOptions {
 
 /** Loads what `--model` names, as the engine's flags say, with a progress bar. */
 export async function loadModel(input: Input, options = engineOf(input)): Promise<{ readonly model: Model; readonly loadMs: number }> {
-  const source = modelSource(input.text('model'))
+  const arriving = progressBar('downloading', 'MB', !input.on('quiet'))
+  const source = await modelPath(input.text('model'), { signal: input.signal, progress: (done, total) => arriving.update(done / 1e6, total / 1e6) }).finally(arriving.stop)
   const bar = progressBar('loading', 'MB', !input.on('quiet'))
   const started = performance.now()
   try {
@@ -41,4 +43,10 @@ export function propagateOf(input: Input): Propagation | undefined {
   return text === undefined ? undefined : parsePropagation(text)
 }
 
-export const policyOf = (input: Input): Policy => parseMethod(input.text('method') ?? 'rocketkv')
+export const policyOf = (input: Input, otherwise = 'rocketkv'): Policy => parseMethod(input.text('method') ?? otherwise)
+
+/** Says where a template has no place for a system message. */
+export function tellFolded({ header, tokenizer }: Model, input: Input): void {
+  if (!input.on('quiet') && chatTemplate(header.metadata, tokenizer).foldsSystem)
+    say('the chat template takes no system message: it stands before the first question instead')
+}

@@ -2,41 +2,25 @@ import { fault } from '../cache/fault.ts'
 import { isUtf8 } from 'node:buffer'
 import { createReadStream } from 'node:fs'
 import { addAbortSignal } from 'node:stream'
-import { fileURLToPath } from 'node:url'
 import { say } from './output.ts'
 import { usageError, type Input } from './options.ts'
-
-/** The embedded model, beside the package's code. */
-const embedded = new URL('../../models/tiny-retrieval.gguf', import.meta.url)
 
 /** Longest text that is read: 256 MiB is some 60 million tokens, more than any context; a pipe may have no end. */
 const textBytesMax = 2 ** 28
 
-/** Where `hf:owner/repo/file` lies; HF_ENDPOINT names a mirror, as for other programs. */
-function hubUrl(name: string): URL {
-  const [owner, repo, ...path] = name.slice('hf:'.length).split('/')
-  if (!owner || !repo || !path.length || path.includes('')) throw usageError(`--model must be hf:owner/repo/file.gguf, got ${name}`)
-  const parts = [owner, repo, 'resolve', 'main', ...path].map(encodeURIComponent)
-  return new URL(`${(process.env['HF_ENDPOINT'] || 'https://huggingface.co').replace(/\/+$/, '')}/${parts.join('/')}`)
-}
+/** Whether nothing may be asked of a network. */
+export const offline = (): boolean => !['', '0', 'false'].includes(process.env['POCKETKV_OFFLINE'] ?? '')
 
-/** What `--model` names. */
-export function modelSource(name = 'demo'): string | URL {
-  if (name === 'demo') return fileURLToPath(embedded)
-  if (name === '') throw usageError('--model must be a path, a URL, hf:owner/repo/file.gguf or demo, got nothing')
-  if (name.startsWith('hf:')) return hubUrl(name)
-  return isUrl(name) ? url(name) : name
-}
+export const isUrl = (name: string): boolean => /^https?:\/\//.test(name)
 
-const isUrl = (name: string): boolean => /^https?:\/\//.test(name)
-
-function url(name: string): URL {
+export function urlOf(name: string): URL {
   if (!URL.canParse(name)) throw usageError(`a URL must be whole, got ${name}`)
   return new URL(name)
 }
 
 async function* remote(name: string, signal: AbortSignal): AsyncGenerator<Uint8Array> {
-  const answer = await fetch(url(name), { signal })
+  if (offline()) throw new Error('POCKETKV_OFFLINE is set')
+  const answer = await fetch(urlOf(name), { signal })
   if (!answer.ok) throw new Error(`HTTP status ${answer.status}`)
   if (answer.body) yield* answer.body as AsyncIterable<Uint8Array>
 }

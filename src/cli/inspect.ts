@@ -1,11 +1,11 @@
 import { blockTypes, GgufError } from '../gguf/index.ts'
 import { readConfig, supportedArchitectures, type Config } from '../model/config.ts'
 import { findTensors, weightBytes } from '../model/weights.ts'
-import { inspect as inspectFile, type Inspected } from '../load.ts'
+import type { Inspected } from '../load.ts'
 import { tokenizer } from '../tokenizer/index.ts'
-import { modelSource } from './files.ts'
 import { modelFlag, outputFlags, usageError, type Command } from './options.ts'
 import { bytesText, plain, print, printJson, table } from './output.ts'
+import { headerOf } from './source.ts'
 
 /** What a part says of itself, or why it cannot be run. */
 function attempt<T>(body: () => T): { readonly value: T } | { readonly problem: string } {
@@ -78,7 +78,7 @@ export const inspect: Command = {
   async run(input) {
     const name = input.words[0] ?? input.text('model')
     if (input.words.length > 1) throw usageError(`inspect takes one file, got ${input.words.length}`)
-    const r = report(await inspectFile(modelSource(name), input.signal))
+    const r = report(await headerOf(name, input.signal))
     if (input.on('json')) return printJson(r)
     await print(table(linesOf(r), { left: 2 }) + '\n')
   },

@@ -16,6 +16,8 @@ export interface Command {
   /** Commands that can be typed as they stand. */
   readonly examples: readonly string[]
   readonly flags: Flags
+  /** Ctrl-C is its own matter, as it ends an answer and not the program. */
+  readonly interactive?: boolean
   run(input: Input): Promise<void>
 }
 
@@ -44,7 +46,7 @@ export const outputFlags: Flags = {
 }
 
 export const modelFlag: Flags = {
-  model: { type: 'string', value: 'M', help: 'a GGUF file: a path, an https:// URL, hf:owner/repo/file.gguf, or demo (embedded, the default)' },
+  model: { type: 'string', value: 'M', help: 'a GGUF file: a path, an https:// URL, hf:owner/repo[/file.gguf][:quant], or demo (embedded, the default)' },
 }
 
 export const kvFlag: Flags = { kv: { type: 'string', value: 'f32|i16|q8|q4', help: 'storage of keys and values (default i16)' } }

@@ -1,17 +1,16 @@
 import { expectedAnswer } from '../cache/plan.ts'
 import type { Config } from '../model/config.ts'
 import { memoryPlan, type MemoryPlan, type MemoryRequest } from '../model/memory.ts'
-import { inspect } from '../load.ts'
 import { methods, parseMethod } from '../methods/index.ts'
 import { readConfig } from '../model/config.ts'
 import { defaultBudget } from '../model/generate.ts'
 import { goingOn } from '../model/propagate.ts'
 import { shapeFor } from '../model/prefill.ts'
 import { findTensors, layoutsOf, loadingBytes, weightBytes } from '../model/weights.ts'
-import { modelSource } from './files.ts'
 import { kvFlag, kvOf, methodFlags, modelFlag, outputFlags, propagateFlag, usageError, type Command } from './options.ts'
 import { propagateOf } from './engine.ts'
 import { bytesText, print, printJson, table } from './output.ts'
+import { headerOf } from './source.ts'
 
 interface Row {
   readonly method: string
@@ -65,7 +64,7 @@ export const plan: Command = {
     const kv = kvOf(input) ?? 'i16'
     const asked = input.text('method'), propagate = propagateOf(input)
     const policies = (asked === undefined ? Object.keys(methods) : [asked]).map(parseMethod)
-    const { header, name } = await inspect(modelSource(input.text('model')), input.signal)
+    const { header, name } = await headerOf(input.text('model'), input.signal)
     const config = readConfig(header)
     // What no method could do is refused before they are listed.
     if (propagate) goingOn(propagate, shapeFor(config), tokens, 0)

@@ -5,8 +5,8 @@ import type { Ledger } from '../cache/ledger.ts'
 import { defaultBudget, type GenerateOptions, type StopReason, type Story } from '../model/generate.ts'
 import type { Prompt } from '../model/prompt.ts'
 import { samplingOf } from '../model/sample.ts'
-import { stopMatcher } from '../tokenizer/index.ts'
-import { engineOf, loadModel, policyOf, propagateOf } from './engine.ts'
+import { stopMatcher, type ChatOptions } from '../tokenizer/index.ts'
+import { engineOf, loadModel, policyOf, propagateOf, tellFolded } from './engine.ts'
 import { readArray, readText, reason } from './files.ts'
 import { engineFlags, methodFlags, outputFlags, propagateFlag, usageError, type Command, type Flags, type Input } from './options.ts'
 import { bytesText, print, printJson, progressBar, say, type Bar } from './output.ts'
@@ -19,7 +19,7 @@ const promptFlags: Flags = {
   tokens: { type: 'string', value: 'FILE', help: 'a JSON array of token ids in place of text' },
 }
 
-const answerFlags: Flags = {
+export const answerFlags: Flags = {
   'max-tokens': { type: 'string', value: 'N', help: 'most tokens of the answer (default 512)' },
   temperature: { type: 'string', value: 'T', help: '0 takes the most likely token (default 0)' },
   'top-k': { type: 'string', value: 'N', help: 'candidates by rank, 0 for all (default 40)' },
@@ -31,13 +31,30 @@ const answerFlags: Flags = {
   'ignore-eos': { type: 'boolean', help: 'go on after the end of the turn' },
   context: { type: 'string', value: 'N', help: 'tokens that prompt and answer may have (default: what they need, at most the trained context)' },
   extend: { type: 'boolean', help: 'allow more than the trained context' },
+}
+
+const recordFlags: Flags = {
   logits: { type: 'string', value: 'N', help: 'with --json: the N largest logits at the last prompt position' },
   kept: { type: 'string', value: 'FILE', help: 'write the positions that answering can read, right after the prompt' },
 }
 
+export const templateFlags: Flags = {
+  'no-think': { type: 'boolean', help: 'asks a model that thinks before it answers not to' },
+  tools: { type: 'string', value: 'FILE', help: 'a JSON array of functions, for templates that know them' },
+}
+
+/** What the chat template is told beside the messages. */
+export async function templateOf(input: Input): Promise<Pick<ChatOptions, 'tools' | 'thinking'>> {
+  const file = input.text('tools')
+  const tools = file === undefined ? undefined : await readArray(file, input)
+  const bad = tools?.findIndex(tool => typeof tool !== 'object' || tool === null || Array.isArray(tool)) ?? -1
+  if (bad >= 0) throw usageError(`${file} must hold functions as JSON objects, got ${JSON.stringify(tools![bad])} at ${bad}`)
+  return { ...tools ? { tools: tools as object[] } : {}, ...input.on('no-think') ? { thinking: false } : {} }
+}
+
 async function promptOf(input: Input): Promise<Prompt> {
   const tokens = input.text('tokens'), document = input.text('document')
-  const given = { prompt: input.text('prompt'), system: input.text('system'), raw: input.on('raw') }
+  const given = { prompt: input.text('prompt'), system: input.text('system'), raw: input.on('raw'), template: await templateOf(input) }
   if (tokens === undefined) return { ...given, ...document === undefined ? {} : { document: await readText(document, input) } }
   if (document !== undefined || given.prompt !== undefined || given.system !== undefined) throw usageError('--tokens must stand alone, got a text too')
   const ids = await readArray(tokens, input)
@@ -46,14 +63,14 @@ async function promptOf(input: Input): Promise<Prompt> {
   return { ids: ids as number[] }
 }
 
-function optionsOf(input: Input): GenerateOptions {
+export function optionsOf(input: Input, method?: string): GenerateOptions {
   const numbers: Record<string, number | undefined> = {
     maxTokens: input.whole('max-tokens'), budget: input.whole('budget', 1), context: input.whole('context', 1), temperature: input.number('temperature'),
     topK: input.whole('top-k'), topP: input.number('top-p'), minP: input.number('min-p'), repeatPenalty: input.number('repeat-penalty'), seed: input.whole('seed'),
   }
   return {
     ...Object.fromEntries(Object.entries(numbers).filter(([, value]) => value !== undefined)),
-    stop: input.texts('stop'), ignoreEos: input.on('ignore-eos'), extend: input.on('extend'), signal: input.signal, method: policyOf(input), propagate: propagateOf(input),
+    stop: input.texts('stop'), ignoreEos: input.on('ignore-eos'), extend: input.on('extend'), signal: input.signal, method: policyOf(input, method),
   }
 }
 
@@ -67,7 +84,7 @@ function logitSummary(logits: Float32Array, n: number): object {
 }
 
 /** Why an answer ended, in the words of the command line's contract: a text of --stop ends it as the model's own end does. */
-const endings: Readonly<Record<StopReason, 'eos' | 'length' | 'abort'>> = { eos: 'eos', stop: 'eos', length: 'length', abort: 'abort' }
+export const endings: Readonly<Record<StopReason, 'eos' | 'length' | 'abort'>> = { eos: 'eos', stop: 'eos', length: 'length', abort: 'abort' }
 
 function summary(story: Story, ledger: Ledger, method: string, budget: number): string {
   const { prefillTokensPerSecond: prefill, decodeTokensPerSecond: decode } = story.timings
@@ -114,7 +131,7 @@ export const run: Command = {
   summary: 'Reads a prompt and answers it',
   usage: '[--model M] [--document FILE] [--prompt TEXT] [flags]',
   examples: ['run --model model.gguf --document book.txt --prompt "Who wrote the letter?"', 'run --model model.gguf --prompt "Hello" --temperature 0.7 --json'],
-  flags: { ...engineFlags, ...methodFlags, ...propagateFlag, ...promptFlags, ...answerFlags, ...outputFlags },
+  flags: { ...engineFlags, ...methodFlags, ...propagateFlag, ...promptFlags, ...templateFlags, ...answerFlags, ...recordFlags, ...outputFlags },
   async run(input) {
     if (input.words.length) throw usageError(`run takes flags only, got ${input.words[0]}`)
     const json = input.on('json'), keptFile = input.text('kept')
@@ -122,7 +139,7 @@ export const run: Command = {
       if (json) throw usageError('run needs --document, --prompt or --tokens, got none')
       return print(`${explanation}\n`)
     }
-    const options = optionsOf(input), top = input.whole('logits', 1), engine = engineOf(input), policy = options.method!, propagate = options.propagate
+    const options = { ...optionsOf(input), propagate: propagateOf(input) }, top = input.whole('logits', 1), engine = engineOf(input), policy = options.method!, propagate = options.propagate
     // What can be refused before a model is loaded, perhaps from afar, is.
     samplingOf(options)
     stopMatcher(options.stop ?? [])
@@ -130,6 +147,7 @@ export const run: Command = {
     const prompt = await promptOf(input)
     const { model, loadMs } = await loadModel(input, { ...engine, ...options.context === undefined ? {} : { context: options.context } })
     const budget = options.budget ?? defaultBudget
+    if (prompt.system !== undefined && !prompt.raw) tellFolded(model, input)
     const bar = progressBar('reading', 'tokens', !input.on('quiet'))
     const story = model.generate(prompt, { ...options, progress: (done, total) => bar.update(done, total) })
     await tell(story, bar, json)

@@ -1,11 +1,11 @@
 import { tokenizer, type Tokenizer } from '../tokenizer/index.ts'
-import { inspect } from '../load.ts'
-import { modelSource, readText } from './files.ts'
+import { readText } from './files.ts'
 import { modelFlag, outputFlags, usageError, type Command, type Input } from './options.ts'
 import { print, printJson } from './output.ts'
+import { headerOf } from './source.ts'
 
 async function vocabularyOf(input: Input): Promise<Tokenizer> {
-  const { header } = await inspect(modelSource(input.text('model')), input.signal)
+  const { header } = await headerOf(input.text('model'), input.signal)
   return tokenizer(header.metadata)
 }
 

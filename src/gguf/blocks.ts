@@ -3,16 +3,32 @@ import type { TensorInfo } from './header.ts'
 
 // Weight blocks as bytes, little endian. A row of a tensor is whole blocks; a block of zeros has scale 0.
 //
-//   F32    4 bytes:  | f32 |
-//   F16    2 bytes:  | f16 |
-//   BF16   2 bytes:  | upper half of an f32 |
-//   Q8_0  34 bytes:  | scale f16 | 32 × i8 |                    value = scale × code
-//   Q4_0  18 bytes:  | scale f16 | 16 × u8 |                    value = scale × (nibble − 8)
-//   Q4_1  20 bytes:  | scale f16 | minimum f16 | 16 × u8 |      value = scale × nibble + minimum
+//   F32      4 bytes:  | f32 |
+//   F16      2 bytes:  | f16 |
+//   BF16     2 bytes:  | upper half of an f32 |
 //
-// Byte j of the 16 holds value j in its low nibble and value j + 16 in its high nibble.
+// Blocks of 32 values; d, m f16. Byte j of 16 holds value j in its low nibble and value j + 16 in its high nibble.
+//   Q8_0    34 bytes:  | d | 32 × i8 |                                value = d × code
+//   Q4_0    18 bytes:  | d | 16 × u8 |                                value = d × (nibble − 8)
+//   Q4_1    20 bytes:  | d | m | 16 × u8 |                            value = d × nibble + m
+//   Q5_0    22 bytes:  | d | fifth bits u32 | 16 × u8 |               value = d × (code − 16)
+//   Q5_1    24 bytes:  | d | m | fifth bits u32 | 16 × u8 |           value = d × code + m
+//   IQ4_NL  18 bytes:  | d | 16 × u8 |                                value = d × curve[nibble]
+//
+// Blocks of 256 values, with scales of their own for every 16 or 32 of them; d, e f16 but for Q8_K. Codes of 4, 2 or 1 bits lie in runs of
+// 32 bytes (64 for the nibbles of Q6_K): byte j holds values j, j + 32, … of its run, low bits first.
+//   Q2_K    84 bytes:  | 16 × scale, minimum u4 | 64 × u8 | d | e |   value = d scale × code − e minimum
+//   Q3_K   110 bytes:  | third bits | 64 × u8 | 16 scales, 6 bits each | d |   value = d (scale − 32) × (code − 4)
+//   Q4_K   144 bytes:  | d | e | 8 × scale, minimum of 6 bits | 128 × u8 |   value = d scale × code − e minimum
+//   Q5_K   176 bytes:  | d | e | 8 × scale, minimum of 6 bits | fifth bits | 128 × u8 |   as Q4_K
+//   Q6_K   210 bytes:  | 128 × u8 | fifth and sixth bits | 16 × scale i8 | d |   value = d scale × (code − 32)
+//   Q8_K   292 bytes:  | d f32 | 256 × i8 | sums, not read |          value = d × code
+//   IQ4_XS 136 bytes:  | d | upper 2 bits of 8 scales | lower 4 | 128 × u8 |   value = d (scale − 32) × curve[nibble], nibbles as in IQ4_NL
+//   TQ1_0   54 bytes:  | 48 × 5 trits | 4 × 4 trits | d |             value = d × (trit − 1)
+//   TQ2_0   66 bytes:  | 64 × u8 | d |                                value = d × (code − 1)
 
-export type BlockName = 'F32' | 'F16' | 'BF16' | 'Q8_0' | 'Q4_0' | 'Q4_1'
+export type BlockName = 'F32' | 'F16' | 'BF16' | 'Q8_0' | 'Q4_0' | 'Q4_1' | 'Q5_0' | 'Q5_1' | 'Q2_K' | 'Q3_K' | 'Q4_K' | 'Q5_K' | 'Q6_K' | 'Q8_K'
+  | 'IQ4_NL' | 'IQ4_XS' | 'TQ1_0' | 'TQ2_0'
 
 /** One way to store values: `values` of them in `bytes`. */
 export interface BlockType { readonly id: number; readonly name: BlockName; readonly values: number; readonly bytes: number }
@@ -25,16 +41,26 @@ export const blockTypes: Readonly<Record<BlockName, BlockType>> = {
   Q8_0: { id: 8, name: 'Q8_0', values: 32, bytes: 34 },
   Q4_0: { id: 2, name: 'Q4_0', values: 32, bytes: 18 },
   Q4_1: { id: 3, name: 'Q4_1', values: 32, bytes: 20 },
+  Q5_0: { id: 6, name: 'Q5_0', values: 32, bytes: 22 },
+  Q5_1: { id: 7, name: 'Q5_1', values: 32, bytes: 24 },
+  Q2_K: { id: 10, name: 'Q2_K', values: 256, bytes: 84 },
+  Q3_K: { id: 11, name: 'Q3_K', values: 256, bytes: 110 },
+  Q4_K: { id: 12, name: 'Q4_K', values: 256, bytes: 144 },
+  Q5_K: { id: 13, name: 'Q5_K', values: 256, bytes: 176 },
+  Q6_K: { id: 14, name: 'Q6_K', values: 256, bytes: 210 },
+  Q8_K: { id: 15, name: 'Q8_K', values: 256, bytes: 292 },
+  IQ4_NL: { id: 20, name: 'IQ4_NL', values: 32, bytes: 18 },
+  IQ4_XS: { id: 23, name: 'IQ4_XS', values: 256, bytes: 136 },
+  TQ1_0: { id: 34, name: 'TQ1_0', values: 256, bytes: 54 },
+  TQ2_0: { id: 35, name: 'TQ2_0', values: 256, bytes: 66 },
 }
 
 /** What a header may name besides: read over, counted in bytes, refused by name when its values are asked for. [id, values, bytes] */
 const otherTypes = {
-  Q5_0: [6, 32, 22], Q5_1: [7, 32, 24], Q8_1: [9, 32, 40],
-  Q2_K: [10, 256, 84], Q3_K: [11, 256, 110], Q4_K: [12, 256, 144], Q5_K: [13, 256, 176], Q6_K: [14, 256, 210], Q8_K: [15, 256, 292],
-  IQ2_XXS: [16, 256, 66], IQ2_XS: [17, 256, 74], IQ3_XXS: [18, 256, 98], IQ1_S: [19, 256, 50], IQ4_NL: [20, 32, 18],
-  IQ3_S: [21, 256, 110], IQ2_S: [22, 256, 82], IQ4_XS: [23, 256, 136], IQ1_M: [29, 256, 56],
+  Q8_1: [9, 32, 40], Q1_0: [41, 128, 18], MXFP4: [39, 32, 17], NVFP4: [40, 64, 36],
+  IQ1_S: [19, 256, 50], IQ1_M: [29, 256, 56], IQ2_XXS: [16, 256, 66], IQ2_XS: [17, 256, 74], IQ2_S: [22, 256, 82],
+  IQ3_XXS: [18, 256, 98], IQ3_S: [21, 256, 110],
   I8: [24, 1, 1], I16: [25, 1, 2], I32: [26, 1, 4], I64: [27, 1, 8], F64: [28, 1, 8],
-  TQ1_0: [34, 256, 54], TQ2_0: [35, 256, 66], MXFP4: [39, 32, 17], NVFP4: [40, 64, 36], Q1_0: [41, 128, 18],
 } as const satisfies Record<string, readonly [number, number, number]>
 
 /** Numbers that ggml gave up; no file of today has them. */
@@ -59,80 +85,20 @@ export function storedType(id: number, tensor: string): StoredType {
   return type
 }
 
-/** The block type of a tensor, or the refusal that names both. */
+/** The block type of a tensor, or the refusal that names both and the supported types of about as many bits. */
 export function blockType(tensor: Pick<TensorInfo, 'name' | 'type'>): BlockType {
-  if (!Object.hasOwn(blockTypes, tensor.type)) throw new GgufError(`tensor ${tensor.name} is ${tensor.type}; supported are ${supported()}`)
+  if (!Object.hasOwn(blockTypes, tensor.type)) throw new GgufError(`tensor ${tensor.name} is ${tensor.type}; ${nearest(tensor.type)}supported are ${supported()}`)
   return blockTypes[tensor.type as BlockName]
 }
 
+const bitsOf = ({ values, bytes }: { readonly values: number; readonly bytes: number }): number => 8 * bytes / values
+
+/** Of two types as near as can be in size: what a file could be made with instead. Nothing for whole numbers, which are no weights. */
+function nearest(name: TypeName): string {
+  if (/^[IF]\d+$/.test(name)) return ''
+  const bits = bitsOf([...storedTypes.values()].find(type => type.name === name)!)
+  const [first, second] = Object.values(blockTypes).sort((a, b) => Math.abs(bitsOf(a) - bits) - Math.abs(bitsOf(b) - bits))
+  return `nearest in size are ${first!.name} and ${second!.name}; `
+}
+
 const supported = (): string => Object.keys(blockTypes).join(', ')
-
-/**
- * Whole blocks to f32. Products are exact in f32 (11 bits of a scale, at most 8 of a code), so only the sum of Q4_1
- * rounds, once, where it is stored: the same bits as ggml's, fused or not.
- * bytes [blocks, type.bytes] → out [blocks, type.values]
- */
-export function dequantize(name: BlockName, bytes: Uint8Array, out: Float32Array): void {
-  const type = blockTypes[name]
-  const blocks = out.length / type.values
-  if (!Number.isInteger(blocks)) throw new RangeError(`dequantize: out must hold a multiple of ${type.values} values, got ${out.length}`)
-  if (bytes.length !== blocks * type.bytes)
-    throw new RangeError(`dequantize: ${out.length} values of ${name} must be ${blocks * type.bytes} bytes, got ${bytes.length}`)
-  const bits = new Uint32Array(out.buffer, out.byteOffset, out.length)
-  switch (name) {
-    case 'F32':
-      new Uint8Array(out.buffer, out.byteOffset, out.byteLength).set(bytes)
-      return
-    case 'F16':
-      for (let i = 0; i < bits.length; i++) bits[i] = halfBits(u16(bytes, 2 * i))
-      return
-    case 'BF16':
-      for (let i = 0; i < bits.length; i++) bits[i] = u16(bytes, 2 * i) << 16
-      return
-    case 'Q8_0':
-      for (let b = 0, at = 0; b < blocks; b++, at += 34) {
-        const scale = half(u16(bytes, at))
-        for (let j = 0; j < 32; j++) out[32 * b + j] = scale * (bytes[at + 2 + j]! << 24 >> 24)
-      }
-      return
-    case 'Q4_0':
-      for (let b = 0, at = 0; b < blocks; b++, at += 18) {
-        const scale = half(u16(bytes, at))
-        for (let j = 0; j < 16; j++) {
-          const pair = bytes[at + 2 + j]!
-          out[32 * b + j] = scale * ((pair & 15) - 8)
-          out[32 * b + j + 16] = scale * ((pair >> 4) - 8)
-        }
-      }
-      return
-    case 'Q4_1':
-      for (let b = 0, at = 0; b < blocks; b++, at += 20) {
-        const scale = half(u16(bytes, at)), minimum = half(u16(bytes, at + 2))
-        for (let j = 0; j < 16; j++) {
-          const pair = bytes[at + 4 + j]!
-          out[32 * b + j] = scale * (pair & 15) + minimum
-          out[32 * b + j + 16] = scale * (pair >> 4) + minimum
-        }
-      }
-  }
-}
-
-const u16 = (bytes: Uint8Array, at: number): number => bytes[at]! | bytes[at + 1]! << 8
-
-const word = new Uint32Array(1), value = new Float32Array(word.buffer)
-
-/** The value of an f16 given as 16 bits; exact, every f16 is an f32. */
-export function half(bits: number): number {
-  word[0] = halfBits(bits)
-  return value[0]!
-}
-
-/** An f16's 16 bits as the 32 bits of the same f32, a NaN's payload included. */
-function halfBits(bits: number): number {
-  const sign = (bits & 0x8000) << 16, exponent = bits >> 10 & 31, fraction = bits & 0x3ff
-  if (exponent === 31) return sign | 0x7f800000 | fraction << 13
-  if (exponent !== 0) return sign | exponent + 112 << 23 | fraction << 13 // the biases are 15 and 127
-  if (fraction === 0) return sign
-  const shift = Math.clz32(fraction) - 21 // moves the highest bit to where the hidden one stands
-  return sign | 113 - shift << 23 | (fraction << shift & 0x3ff) << 13
-}

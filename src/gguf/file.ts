@@ -8,8 +8,11 @@ const pieceBytes = 2 ** 24
 /** Two letters at least, so that the drive of a Windows path is no scheme. */
 const scheme = /^([a-z][a-z0-9+.-]+):/i
 
-/** Opens a path (Node, Deno, Bun), a URL (http, https, file, blob, data), a Blob or File, or bytes. */
-export async function openSource(source: string | URL | Blob | ArrayBuffer | Uint8Array, signal?: AbortSignal): Promise<ByteSource> {
+/** What a file is opened from. */
+export type Source = string | URL | Blob | ArrayBuffer | Uint8Array
+
+/** Opens a path (Node, Deno, Bun), a URL (http, https, file, blob, data), a Blob or File, or bytes. headers: for a server that asks who it is. */
+export async function openSource(source: Source, signal?: AbortSignal, headers?: HeadersInit): Promise<ByteSource> {
   signal?.throwIfAborted()
   if (source instanceof Uint8Array) return bytesSource(source)
   if (source instanceof ArrayBuffer) return bytesSource(new Uint8Array(source))
@@ -20,7 +23,7 @@ export async function openSource(source: string | URL | Blob | ArrayBuffer | Uin
   switch (scheme.exec(text)?.[1]?.toLowerCase()) {
     case undefined: return pathSource(text, text)
     case 'file': return pathSource(new URL(text), decodeURIComponent(new URL(text).pathname))
-    case 'http': case 'https': return openHttp(text, signal)
+    case 'http': case 'https': return openHttp(text, signal, headers)
     case 'blob': case 'data': return blobSource(await held(text))
     default: throw new GgufError(`${text} must be a path or a URL of http, https, file, blob or data`)
   }

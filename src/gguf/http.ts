@@ -11,30 +11,32 @@ const downloadsMax = 4
 type Reader = ReadableStreamDefaultReader<Uint8Array>
 
 /** What reads need to know about a URL: as it was when opened. */
-interface Remote { url: string; name: string; size: number; tag: string | null }
+interface Remote { url: string; name: string; size: number; tag: string | null; headers: HeadersInit }
+
+type Place = Pick<Remote, 'url' | 'name' | 'headers'>
 
 /** The connection, not the server's answer, failed. */
 const broken = Symbol('broken')
 
 /** A file behind a URL: by ranges, or in one pass where the server sends none. */
-export async function openHttp(url: string, signal?: AbortSignal): Promise<ByteSource> {
+export async function openHttp(url: string, signal?: AbortSignal, headers: HeadersInit = {}): Promise<ByteSource> {
   const name = shortName(url)
-  const response = await ask(url, name, 0, 1, signal)
+  const response = await ask({ url, name, headers }, 0, 1, signal)
   if (response.status === 206) {
-    const size = totalOf(response) ?? await sizeByHead(url, name, signal)
+    const size = totalOf(response) ?? await sizeByHead({ url, name, headers }, signal)
     await response.body?.cancel()
-    return rangedSource({ url, name, size, tag: strongTag(response) })
+    return rangedSource({ url, name, size, tag: strongTag(response), headers })
   }
   const size = lengthOf(response)
   if (size === null || !response.body) {
     await response.body?.cancel()
     throw new GgufError(`${name} must answer ranges or tell its length, got status 200 without Content-Length`)
   }
-  return sequentialSource({ url, name, size, tag: strongTag(response) }, response.body.getReader())
+  return sequentialSource({ url, name, size, tag: strongTag(response), headers }, response.body.getReader())
 }
 
 function rangedSource(remote: Remote): ByteSource {
-  const { url, name, size, tag } = remote
+  const { name, size, tag } = remote
   let closed = false
   return {
     name, size,
@@ -44,7 +46,7 @@ function rangedSource(remote: Remote): ByteSource {
       let done = 0
       for (let attempt = 1; done < into.length; attempt++) {
         const from = offset + done, wanted = into.length - done
-        const response = await ask(url, name, from, wanted, signal)
+        const response = await ask(remote, from, wanted, signal)
         if (response.status !== 206) return refuse(response, `${name} must go on answering ranges, got status ${response.status}`)
         const range = contentRange(response)
         if (range && (range.first !== from || range.last !== from + wanted - 1))
@@ -73,7 +75,7 @@ function rangedSource(remote: Remote): ByteSource {
 
 /** Reads forward in the one answer and skips what is not asked for; going backwards starts a new download. */
 function sequentialSource(remote: Remote, first: Reader): ByteSource {
-  const { url, name, size } = remote
+  const { name, size } = remote
   let reader: Reader | null = first, position = 0, downloads = 1, closed = false
   let rest = new Uint8Array(0) // came with the last piece and is not read yet
   let turn: Promise<unknown> = Promise.resolve() // one stream, so reads queue
@@ -83,7 +85,7 @@ function sequentialSource(remote: Remote, first: Reader): ByteSource {
       throw new GgufError(`${name} must answer ranges to be read out of order, and was downloaded ${downloadsMax} times already`)
     await reader?.cancel().catch(() => {})
     reader = null
-    const response = await ask(url, name, 0, size, signal)
+    const response = await ask(remote, 0, size, signal)
     const length = totalOf(response) ?? lengthOf(response)
     if (length !== size || !response.body)
       return refuse(response, `${name} must have ${size} bytes as when it was opened, got ${length ?? 'no length'}`)
@@ -140,8 +142,10 @@ function sequentialSource(remote: Remote, first: Reader): ByteSource {
 }
 
 /** A GET of a range whose answer is 206 or 200. Unpacked answers only: ranges count the bytes of the file. */
-async function ask(url: string, name: string, offset: number, bytes: number, signal?: AbortSignal): Promise<Response> {
-  const headers = { Range: `bytes=${offset}-${offset + bytes - 1}`, 'Accept-Encoding': 'identity' }
+async function ask({ url, name, headers: own }: Place, offset: number, bytes: number, signal?: AbortSignal): Promise<Response> {
+  const headers = new Headers(own)
+  headers.set('Range', `bytes=${offset}-${offset + bytes - 1}`)
+  headers.set('Accept-Encoding', 'identity')
   const response = await connect(url, name, { headers, signal: signal ?? null })
   if (response.status !== 206 && response.status !== 200)
     return refuse(response, `${name} must answer with status 206 or 200, got ${response.status}`)
@@ -217,8 +221,10 @@ function lengthOf(response: Response): number | null {
 }
 
 /** Content-Length stays readable where CORS hides Content-Range. */
-async function sizeByHead(url: string, name: string, signal?: AbortSignal): Promise<number> {
-  const response = await connect(url, name, { method: 'HEAD', headers: { 'Accept-Encoding': 'identity' }, signal: signal ?? null })
+async function sizeByHead({ url, name, headers: own }: Place, signal?: AbortSignal): Promise<number> {
+  const headers = new Headers(own)
+  headers.set('Accept-Encoding', 'identity')
+  const response = await connect(url, name, { method: 'HEAD', headers, signal: signal ?? null })
   const size = response.ok ? lengthOf(response) : null
   if (size === null) throw new GgufError(`${name} must tell its length, got neither a Content-Range with a total nor a Content-Length`)
   return size

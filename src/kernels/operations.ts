@@ -16,8 +16,8 @@ export const operations = {
 
   /** out [·, dim] f32 row R + i = weights row ids[R + i] × scale. ids [·] u32, packed weights [rows, dim]. */
   embed: { out: 't', ids: 't', packed: 't', layout: 'i', rows: 'i', dim: 'i', scale: 'f' },
-  /** Packs GGUF blocks into the layout the products read. source: `rows` rows of `columns` as in the file; out: packed from row `first` (a multiple of 8). */
-  repack: { out: 't', source: 't', layout: 'i', rows: 'i', columns: 'i', first: 'i' },
+  /** Packs GGUF blocks of `type` (see `sources`) into its layout. source: `rows` rows of `columns` as in the file; out: packed from row `first` (a multiple of 8). */
+  repack: { out: 't', source: 't', type: 'i', layout: 'i', rows: 'i', columns: 'i', first: 'i' },
   /** RMS norm of x [·, dim] f32 rows R + i, times weight [dim] → activations row i (see `Activations`). */
   normalize: { values: 'o', codes: 'o', blocks: 'o', x: 't', weight: 't', dim: 'i', epsilon: 'f' },
   /** x [T, dim] f32, or (residual 1) rows R + i of x [·, dim] f32 → activations. */
@@ -157,11 +157,6 @@ export type Operands<N extends OperationName> = { readonly [F in Exclude<keyof (
 export type Words<N extends OperationName> = { readonly [F in keyof (typeof operations)[N]]: number }
 /** One method an operation; a call records it. */
 export type Operations = { [N in OperationName]: (operands: Operands<N>) => void }
-
-/** How packed weights lie in memory; integer layouts meet activation codes, the others f32 activations. */
-export const layouts = { F32: 0, F16: 1, BF16: 2, Q8_0: 3, Q4_0: 4, Q4_1: 5 } as const
-export type Layout = keyof typeof layouts
-export const integerLayout = (layout: Layout): boolean => layouts[layout] >= layouts.Q8_0
 
 /** How a cache row stores its keys and values. */
 export const rowTypes = { f32: 0, i16: 1, q8: 2, q4: 3 } as const

@@ -2,18 +2,20 @@ import type { Ledger } from '../cache/ledger.ts'
 import { expectedAnswer } from '../cache/plan.ts'
 import type { Policy } from '../cache/policy.ts'
 import type { RowType } from '../kernels/index.ts'
-import { stopMatcher, textStream, type Chat, type Tokenizer } from '../tokenizer/index.ts'
+import { stopMatcher, type Chat, type Tokenizer } from '../tokenizer/index.ts'
+import { answer, emptyDraft, type Draft, type StopReason } from './answer.ts'
 import type { Network, Precision } from './llama.ts'
 import { memoryPlan } from './memory.ts'
 import type { PrefillProgress } from './prefill.ts'
 import { propagationOf, type Propagation } from './propagate.ts'
 import { leastTokens, promptIds, type Prompt } from './prompt.ts'
 import { readingWindow, type Asked, type Reading } from './reading.ts'
+import { wouldFit } from './fitting.ts'
 import { samplingOf, type Sampling } from './sample.ts'
 import { createSequence, type Sequence } from './sequence.ts'
 import { fault } from '../cache/fault.ts'
 
-export type StopReason = 'eos' | 'stop' | 'length' | 'abort'
+export type { StopReason }
 
 export interface GenerateOptions extends Partial<Sampling> {
   readonly method?: Policy
@@ -33,6 +35,12 @@ export interface GenerateOptions extends Partial<Sampling> {
 }
 
 export interface Timings { readonly prefillMs: number; readonly decodeMs: number; readonly prefillTokensPerSecond: number; readonly decodeTokensPerSecond: number }
+
+/** tokens: read before the answer. */
+export function timingsOf(tokens: number, prefillMs: number, { tokens: drawn, decodeMs }: Pick<Draft, 'tokens' | 'decodeMs'>): Timings {
+  const decoded = Math.max(0, drawn.length - 1)
+  return { prefillMs, decodeMs, prefillTokensPerSecond: prefillMs ? tokens / prefillMs * 1e3 : 0, decodeTokensPerSecond: decodeMs ? decoded / decodeMs * 1e3 : 0 }
+}
 
 /** An answer: text as it comes, and all about it once it is there. */
 export interface Story extends AsyncIterable<string> {
@@ -68,14 +76,14 @@ const defaultMaxTokens = 512
 
 
 /** Tokens that prompt and answer may have together. */
-function contextTokens(trained: number, context: number | undefined, extend: boolean): number {
+export function contextTokens(trained: number, context: number | undefined, extend: boolean): number {
   const most = context ?? (extend ? Infinity : trained)
   if (most > trained && !extend) throw fault('fit', `context must be at most the ${trained} tokens the model was trained on, got ${most}; --extend asks for more all the same`)
   return most
 }
 
 /** Refuses a text that is far too long before it is made tokens, which takes a second a megabyte. */
-function refuseLong(prompt: Prompt, tokenizer: Tokenizer, most: number): void {
+export function refuseLong(prompt: Prompt, tokenizer: Tokenizer, most: number): void {
   const { ids, document = '', prompt: question = '' } = prompt
   if (ids || document.length + question.length <= most) return
   const least = leastTokens(prompt, tokenizer)
@@ -93,11 +101,32 @@ export function answerTokens(promptTokens: number, trained: number, { maxTokens,
   return answer
 }
 
-/** Bytes that reading a prompt takes beside the weights. shared: tokens at its beginning that a reading has. */
-export function neededBytes(g: Pick<Generator, 'network' | 'kv' | 'precision'>, policy: Policy, budget: number, tokens: number, answer: number, { propagate, shared = 0 }: { readonly propagate?: Propagation | undefined; readonly shared?: number } = {}): number {
+/** A prompt and how it is to be answered. */
+export interface Need {
+  readonly policy: Policy
+  readonly budget: number
+  readonly tokens: number
+  readonly answer: number
+  readonly propagate?: Propagation | undefined
+  /** Tokens at its beginning that a reading has. */
+  readonly shared?: number
+  readonly kv?: RowType
+}
+
+/** Bytes that reading a prompt takes beside the weights. */
+export function neededBytes(g: Pick<Generator, 'network' | 'kv' | 'precision'>, { shared = 0, kv = g.kv, ...need }: Need): number {
   const { config, weights: { gap, layouts }, k: { threads } } = g.network
   const reading = shared ? { shared, window: readingWindow } : undefined
-  return memoryPlan(config, { policy, budget, tokens, answer, kv: g.kv, precision: g.precision, weights: 0, gap, layouts, threads, propagate, reading }).peak
+  return memoryPlan(config, { ...need, kv, precision: g.precision, weights: 0, gap, layouts, threads, reading }).peak
+}
+
+/** Bytes that reading a prompt takes; refuses more than the memory has, and says what would fit. held: bytes that it may take over. */
+export function roomFor(g: Generator, need: Need, held = 0): number {
+  const used = g.network.k.memory().used - held, needed = neededBytes(g, need)
+  if (used + needed > g.limit)
+    throw fault('memory', `memory must stay within ${(g.limit / 1e6).toFixed(0)} MB, got ${(used / 1e6).toFixed(0)} MB of weights and ${(needed / 1e6).toFixed(0)} MB for ${need.tokens} prompt tokens under ${need.policy.name}; `
+      + wouldFit({ ...need, kv: g.kv, precision: g.precision }, changed => used + neededBytes(g, { ...need, ...changed }) <= g.limit))
+  return needed
 }
 
 /** Reads a prompt, or what a reading of its beginning lacks, and answers it. Nothing runs before the first text is asked for. */
@@ -113,27 +142,18 @@ export function generate(g: Generator, prompt: Prompt, options: GenerateOptions 
   if (!ids.length) throw fault('usage', 'a prompt must have at least one token, got none')
   if (reading && propagate) throw fault('usage', 'propagate must be asked of a whole prompt, got a question about a document that was read in all layers')
   const most = answerTokens(ids.length, network.config.context, options)
-  const answer = expectedAnswer(most)
-  const story = { tokens: [] as number[], text: '', stopReason: null as StopReason | null, ledger: null as Ledger | null }
-  let prefillMs = 0, decodeMs = 0
+  const expected = expectedAnswer(most)
+  const story = { ...emptyDraft(), ledger: null as Ledger | null }
+  let prefillMs = 0
   let logits: Float32Array | undefined
   let kept: number[][][] | undefined
   let running: AsyncGenerator<string> | undefined
 
   async function* run(): AsyncGenerator<string> {
     const shared = reading?.shares(ids) ?? 0
-    const used = network.k.memory().used, needed = neededBytes(g, policy, budget, ids.length, answer, { propagate, shared })
-    if (used + needed > g.limit)
-      throw fault('memory', `memory must stay within ${(g.limit / 1e6).toFixed(0)} MB, got ${(used / 1e6).toFixed(0)} MB of weights and ${(needed / 1e6).toFixed(0)} MB for ${ids.length} prompt tokens under ${policy.name}`)
-    network.k.reserve(needed)
-    const settings = { policy, budget, answer, sampling, propagate }, watch = { signal: options.signal, progress: options.progress }
+    network.k.reserve(roomFor(g, { policy, budget, tokens: ids.length, answer: expected, propagate, shared }))
+    const settings = { policy, budget, answer: expected, sampling, propagate }, watch = { signal: options.signal, progress: options.progress }
     let sequence: Sequence | undefined, asked: Asked | undefined
-    const stream = textStream(tokenizer)
-    const pass = (text: string): string => {
-      const out = stops.push(text)
-      story.text += out
-      return out
-    }
     try {
       const started = performance.now()
       if (reading) {
@@ -146,25 +166,7 @@ export function generate(g: Generator, prompt: Prompt, options: GenerateOptions 
       logits = await sequence.logits()
       kept = await sequence.kept()
       prefillMs = performance.now() - started
-      let first = performance.now()
-      while (story.tokens.length < most) {
-        const id = await sequence.next(options.signal)
-        if (!story.tokens.length) first = performance.now()
-        story.tokens.push(id)
-        decodeMs = performance.now() - first
-        if (!options.ignoreEos && tokenizer.endTokens.has(id)) {
-          story.stopReason = 'eos'
-          break
-        }
-        const text = pass(stream.push(id))
-        if (text) yield text
-        if (stops.matched !== null) {
-          story.stopReason = 'stop'
-          break
-        }
-        options.signal?.throwIfAborted()
-      }
-      story.stopReason ??= 'length'
+      yield* answer(sequence, story, { tokenizer, stops, most, ignoreEos: options.ignoreEos ?? false, signal: options.signal })
     } catch (error) {
       if (!options.signal?.aborted) throw error
       story.stopReason = 'abort'
@@ -173,10 +175,6 @@ export function generate(g: Generator, prompt: Prompt, options: GenerateOptions 
       sequence?.free()
       asked?.free()
     }
-    if (stops.matched !== null) return
-    const last = pass(stream.flush()), held = stops.flush()
-    story.text += held
-    if (last + held) yield last + held
   }
 
   const again = (): AsyncGenerator<string> => running ??= run()
@@ -187,8 +185,7 @@ export function generate(g: Generator, prompt: Prompt, options: GenerateOptions 
     get stopReason() { return story.stopReason },
     get ledger() { return story.ledger },
     get timings() {
-      const decoded = Math.max(0, story.tokens.length - 1)
-      return { prefillMs, decodeMs, prefillTokensPerSecond: prefillMs ? ids.length / prefillMs * 1e3 : 0, decodeTokensPerSecond: decodeMs ? decoded / decodeMs * 1e3 : 0 }
+      return timingsOf(ids.length, prefillMs, story)
     },
     async kept() {
       if (!kept) throw new TypeError('kept: the prompt must have been read, got a story that has not begun')

@@ -1,4 +1,4 @@
-import type { Chat, Message, Tokenizer } from '../tokenizer/index.ts'
+import type { Chat, ChatOptions, Message, Tokenizer } from '../tokenizer/index.ts'
 
 /** What is asked of a model. Either messages, or a document and a prompt, or ids as they are. */
 export interface Prompt {
@@ -8,6 +8,8 @@ export interface Prompt {
   readonly prompt?: string | undefined
   readonly system?: string | undefined
   readonly messages?: readonly Message[] | undefined
+  /** What the chat template is told beside the messages. */
+  readonly template?: Pick<ChatOptions, 'tools' | 'thinking'> | undefined
   /** No chat template: document and prompt as they stand, special tokens recognised. */
   readonly raw?: boolean | undefined
   /** Token ids in place of text. */
@@ -39,7 +41,7 @@ export function documentIds(prompt: Prompt, tokenizer: Tokenizer, chat: () => Ch
 export function promptIds(prompt: Prompt, tokenizer: Tokenizer, chat: () => Chat): number[] {
   if (prompt.ids) return [...prompt.ids]
   if (prompt.raw) return encodeWithBos(tokenizer, (prompt.document ?? '') + (prompt.prompt ?? ''))
-  return encodeWithBos(tokenizer, chat()(messagesOf(prompt)))
+  return encodeWithBos(tokenizer, chat()(messagesOf(prompt), prompt.template))
 }
 
 /**

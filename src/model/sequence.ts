@@ -31,6 +31,8 @@ export interface Sequence {
   adopt(layers: readonly LayerCache[], logits: Tensor): Promise<void>
   /** The next token's id. */
   next(signal?: AbortSignal): Promise<number>
+  /** Takes back the last drawn token, which nothing has read yet. */
+  drop(): void
   /** Reads `id` as if it had been drawn. For comparisons: the logits then follow it. */
   feed(id: number): Promise<void>
   /** Logits [vocabulary] after the last token read. */
@@ -162,6 +164,12 @@ export function createSequence(network: Network, options: SequenceOptions, start
       pending = id!
       remember(id!)
       return id!
+    },
+    drop() {
+      if (pending === null) throw new TypeError('drop: a token must have been drawn last, got none that is not read')
+      pending = null
+      recent.pop()
+      tellHistory()
     },
     async feed(id) {
       usable()

@@ -1,5 +1,5 @@
-import { blockType, dequantize, GgufError, type BlockName, type ByteSource, type Header, type TensorInfo } from '../gguf/index.ts'
-import { integerLayout, layouts, packedBytes, type Kernels, type Layout, type Tensor } from '../kernels/index.ts'
+import { blockType, dequantize, GgufError, type ByteSource, type Header, type TensorInfo } from '../gguf/index.ts'
+import { integerLayout, layouts, packedBytes, sources, type Kernels, type Layout, type Tensor } from '../kernels/index.ts'
 import type { Config } from './config.ts'
 
 /** A weight matrix [rows, columns] as products read it, and what is added to them: bias [rows]. */
@@ -91,7 +91,7 @@ export function findTensors(header: Header, config: Config): Map<string, TensorI
 export function weightBytes(tensors: ReadonlyMap<string, TensorInfo>): number {
   let sum = 0
   for (const tensor of tensors.values())
-    sum += tensor.shape.length === 1 ? tensor.shape[0]! * 4 : packedBytes(blockType(tensor).name, tensor.shape[0]!, tensor.shape[1]!)
+    sum += tensor.shape.length === 1 ? tensor.shape[0]! * 4 : packedBytes(sources[blockType(tensor).name].layout, tensor.shape[0]!, tensor.shape[1]!)
   return sum
 }
 
@@ -101,7 +101,7 @@ export const loadingBytes = (tensors: ReadonlyMap<string, TensorInfo>): number =
 
 /** Layouts of the matrices. */
 export const layoutsOf = (tensors: ReadonlyMap<string, TensorInfo>): Set<Layout> =>
-  new Set([...tensors.values()].filter(tensor => tensor.shape.length > 1).map(tensor => blockType(tensor).name))
+  new Set([...tensors.values()].filter(tensor => tensor.shape.length > 1).map(tensor => sources[blockType(tensor).name].layout))
 
 /** Reads every tensor once, slab by slab, straight into packed form. */
 export async function loadWeights(k: Kernels, source: ByteSource, header: Header, config: Config, { progress, signal }: { progress?: LoadProgress; signal?: AbortSignal } = {}): Promise<Weights> {
@@ -134,7 +134,7 @@ export async function loadWeights(k: Kernels, source: ByteSource, header: Header
   /** Rows [from, from + rows) of a tensor; all unless told otherwise. */
   async function matrix(name: string, from = 0, rows = tensors.get(`${name}.weight`)!.shape[0]!): Promise<Matrix> {
     const info = tensors.get(`${name}.weight`)!
-    const layout: BlockName = blockType(info).name
+    const { type, layout } = sources[blockType(info).name]
     const columns = info.shape[1]!
     if (integerLayout(layout) && columns % 32) throw new GgufError(`tensor ${name} must have a multiple of 32 columns, got ${columns}`)
     const rowBytes = info.bytes / info.shape[0]!
@@ -144,7 +144,7 @@ export async function loadWeights(k: Kernels, source: ByteSource, header: Header
     for (let first = 0; first < rows; first += slab) {
       const n = Math.min(slab, rows - first)
       await read(info.offset + (from + first) * rowBytes, n * rowBytes, k.view(place) as Uint8Array)
-      await k.once({ tokens: 0, position: 0 }, () => k.repack({ out: packed, source: place, layout: layouts[layout], rows: n, columns, first }))
+      await k.once({ tokens: 0, position: 0 }, () => k.repack({ out: packed, source: place, type, layout: layouts[layout], rows: n, columns, first }))
     }
     if (place !== staging) k.free(place)
     return { packed, layout, rows, columns, bias: await optional(`${name}.bias`) }

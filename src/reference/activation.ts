@@ -13,17 +13,18 @@ function put(m: Memory, to: Target, t: number, dim: number, x: Float32Array): vo
     const largest = block.reduce((top, v) => Math.max(top, Math.abs(v)), 0)
     let scale = 0
     if (largest) for (scale = 2 ** -126; largest > 32639 * scale; scale *= 2);
-    let sum = 0
+    let sum = 0, first = 0
     block.forEach((v, i) => {
       const code = scale ? nearest(v / scale) : 0
       m.i16[to.codes / 2 + t * dim + b * 32 + i] = code
       sum += code
+      if (i < 16) first += code
     })
     const at = to.blocks / 4 + (t * dim / 32 + b) * 4
     m.f32[at] = scale
     m.f32[at + 1] = scale * sum
     m.i32[at + 2] = sum
-    m.i32[at + 3] = 0
+    m.i32[at + 3] = first
   }
 }
 

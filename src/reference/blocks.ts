@@ -1,60 +1,66 @@
-import { layouts, type Layout } from '../kernels/operations.ts'
+import { integerLayout, layouts, packings, recordBytes, type IntegerLayout, type Layout } from '../kernels/layouts.ts'
 import type { Memory } from './memory.ts'
+import { float, half, valueOf } from './sources.ts'
+
+// The reference's packed rows are plain: values of float layouts as in the file; of integer layouts a record for 32 columns,
+//   | d f32, one a step | m f32, one a step, with minima | 32 × n of `bits` bits, low bits first |
+// which takes no more room than the records of eight rows that kernels read.
 
 const names = Object.keys(layouts) as Layout[]
 export const layoutName = (layout: number): Layout => names.find(name => layouts[name] === layout)!
 
-/** Bytes of `columns` columns of one row, as in a GGUF file. */
-export function sourceBytes(layout: Layout, columns: number): number {
-  switch (layout) {
-    case 'F32': return columns * 4
-    case 'F16': case 'BF16': return columns * 2
-    case 'Q8_0': return columns / 32 * 34
-    case 'Q4_0': return columns / 32 * 18
-    case 'Q4_1': return columns / 32 * 20
+/** Bytes of one packed row. */
+export function rowBytes(layout: Layout, columns: number): number {
+  return integerLayout(layout) ? columns / 32 * recordBytes(layout) : columns * (layout === 'F32' ? 4 : 2)
+}
+
+/** 32 columns of a row: weight c is d[c / step] × codes[c] + m[c / step]. */
+export interface Block { readonly step: number; readonly d: readonly number[]; readonly m: readonly number[]; readonly codes: Int8Array }
+
+/** Packs record b of a row from a row of file blocks of `type` at byte `source`. */
+export function packBlock(m: Memory, layout: IntegerLayout, row: number, b: number, type: number, source: number): void {
+  const { bits, zero, step, minima, curve } = packings[layout]
+  const at = row + b * recordBytes(layout), steps = 32 / step
+  const codesAt = at + steps * (minima ? 8 : 4)
+  m.u8.fill(0, at, at + recordBytes(layout))
+  for (let c = 0; c < 32; c++) {
+    const value = valueOf(m, type, source, 32 * b + c)
+    m.f32[at / 4 + Math.floor(c / step)] = value.d
+    if (minima) m.f32[at / 4 + steps + Math.floor(c / step)] = value.m
+    const n = (curve ? curve.indexOf(value.code) : value.code + zero) << bits * c % 8
+    m.u8[codesAt + (bits * c >> 3)]! |= n
+    if (n > 255) m.u8[codesAt + (bits * c >> 3) + 1]! |= n >> 8
   }
 }
 
-const cast = new DataView(new ArrayBuffer(4))
-const floatOf = (bits: number): number => {
-  cast.setUint32(0, bits)
-  return cast.getFloat32(0)
+/** Record b of a packed row. */
+export function blockOf(m: Memory, layout: IntegerLayout, row: number, b: number): Block {
+  const { bits, zero, step, minima, curve } = packings[layout]
+  const at = row + b * recordBytes(layout), steps = 32 / step
+  const constants = (first: number): number[] => Array.from({ length: steps }, (_, i) => m.f32[at / 4 + first + i]!)
+  const codesAt = at + steps * (minima ? 8 : 4)
+  const codes = Int8Array.from({ length: 32 }, (_, c) => {
+    const byte = codesAt + (bits * c >> 3)
+    const n = (m.u8[byte]! | m.u8[byte + 1]! << 8) >> bits * c % 8 & (1 << bits) - 1
+    return curve ? curve[n]! : n - zero
+  })
+  return { step, d: constants(0), m: minima ? constants(steps) : constants(0).fill(0), codes }
 }
 
-/** The f16 with these bits: sign · 5 exponent · 10 fraction. */
-export function half(bits: number): number {
-  const sign = bits & 0x8000 ? -1 : 1, exponent = bits >> 10 & 31, fraction = bits & 1023
-  if (exponent === 31) return fraction ? NaN : sign * Infinity
-  return sign * (exponent ? (1024 + fraction) * 2 ** (exponent - 25) : fraction * 2 ** -24)
-}
-
-const u16 = (m: Memory, at: number): number => m.u8[at]! | m.u8[at + 1]! << 8
-const u32 = (m: Memory, at: number): number => u16(m, at) + u16(m, at + 2) * 65536
-
-/** A block of 32 weights of an integer layout: weight c is d × codes[c] + m. Codes of Q4_0 are n − 8. */
-export interface Block { readonly d: number; readonly m: number; readonly codes: Int8Array }
-
-/** Block b of a row at byte `row`. */
-export function blockOf(m: Memory, layout: Layout, row: number, b: number): Block {
-  const at = row + sourceBytes(layout, 32) * b
-  const d = half(u16(m, at))
-  if (layout === 'Q8_0') return { d, m: 0, codes: new Int8Array(m.u8.slice(at + 2, at + 34).buffer) }
-  const bytes = layout === 'Q4_1' ? at + 4 : at + 2, zero = layout === 'Q4_1' ? 0 : 8
-  const codes = Int8Array.from({ length: 32 }, (_, c) => (c < 16 ? m.u8[bytes + c]! & 15 : m.u8[bytes + c - 16]! >> 4) - zero)
-  return { d, m: layout === 'Q4_1' ? half(u16(m, at + 2)) : 0, codes }
-}
-
-/** One row at byte `row` as f32 [columns]: products and sums of d, code and m are rounded one by one. */
+/** One packed row at byte `row` as f32 [columns]: products and sums of d, code and m are rounded one by one. */
 export function dequantized(m: Memory, layout: Layout, row: number, columns: number): Float32Array {
-  switch (layout) {
-    case 'F32': return Float32Array.from({ length: columns }, (_, c) => floatOf(u32(m, row + 4 * c)))
-    case 'F16': return Float32Array.from({ length: columns }, (_, c) => half(u16(m, row + 2 * c)))
-    case 'BF16': return Float32Array.from({ length: columns }, (_, c) => floatOf(u16(m, row + 2 * c) * 65536))
+  if (!integerLayout(layout)) {
+    const u16 = (at: number): number => m.u8[at]! | m.u8[at + 1]! << 8
+    return Float32Array.from({ length: columns }, (_, c) => layout === 'F32' ? float(u16(row + 4 * c) + u16(row + 4 * c + 2) * 65536)
+      : layout === 'F16' ? half(u16(row + 2 * c)) : float(u16(row + 2 * c) * 65536))
   }
-  const out = new Float32Array(columns)
+  const out = new Float32Array(columns), { minima } = packings[layout]
   for (let b = 0; b < columns / 32; b++) {
-    const block = blockOf(m, layout, row, b)
-    block.codes.forEach((code, c) => { out[32 * b + c] = Math.fround(block.d * code) + block.m })
+    const { step, d, m: low, codes } = blockOf(m, layout, row, b)
+    codes.forEach((code, c) => {
+      const i = Math.floor(c / step), product = Math.fround(d[i]! * code)
+      out[32 * b + c] = minima ? product + low[i]! : product
+    })
   }
   return out
 }

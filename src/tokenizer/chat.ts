@@ -1,34 +1,51 @@
 import { Environment, Interpreter, Template } from '@huggingface/jinja'
 import { modelError } from './errors.ts'
 import type { Metadata } from './metadata.ts'
+import { stripping, takeCharacters } from './strip.ts'
+import { foldSystem, refusesSystem } from './system.ts'
 import type { Tokenizer } from './vocabulary.ts'
 
-export interface Message { readonly role: string; readonly content: string }
+/** A message as templates know it: what else it holds (name, tool_calls, tool_call_id, reasoning_content) is theirs to read. */
+export interface Message { readonly role: string; readonly content: string; readonly [name: string]: unknown }
 
 export interface ChatOptions {
   /** Ends the text where the assistant's answer begins; true unless said otherwise. */
   readonly addGenerationPrompt?: boolean
+  /** Functions the model may call, as JSON schemas. */
+  readonly tools?: readonly object[]
+  /** Whether the model thinks before it answers, where its template asks; as the template has it unless said. */
+  readonly thinking?: boolean
   /** What `strftime_now` takes for the present. */
   readonly now?: Date
 }
 
 /** Messages to the text the model was trained on. The text may begin with BOS: do not add a second one. */
-export type Chat = (messages: readonly Message[], options?: ChatOptions) => string
+export interface Chat {
+  (messages: readonly Message[], options?: ChatOptions): string
+  /** The template refuses or drops a system message: it is put before the first user message instead. */
+  readonly foldsSystem: boolean
+}
 
 /** The file's own template, with the variables and the whitespace rules that transformers gives it. */
 export function chatTemplate(metadata: Metadata, tokenizer: Pick<Tokenizer, 'bos' | 'eos' | 'token'>): Chat {
   const source = templateSource(metadata)
   // Jinja counts any line ending as \n; the library trims lines and blocks as transformers asks Jinja to.
   const template = attempt('read', () => new Template(source.replace(/\r\n?/g, '\n')))
-  return (messages, { addGenerationPrompt = true, now } = {}) => attempt('rendered', () => {
+  takeCharacters(template.parsed)
+  const render = (messages: readonly Message[], { addGenerationPrompt = true, tools, thinking, now }: ChatOptions = {}): string => attempt('rendered', () => {
     const environment = new Environment()
     const variables = {
-      ...globals(now), ...specialNames(tokenizer),
-      messages, add_generation_prompt: addGenerationPrompt, tools: null, documents: null,
+      ...globals(now), ...stripping, ...specialNames(tokenizer), ...thinking === undefined ? {} : Object.fromEntries(thinkingNames.map(name => [name, thinking])),
+      messages, add_generation_prompt: addGenerationPrompt, tools: tools?.length ? tools : null, documents: null,
     }
     for (const [name, value] of Object.entries(variables)) environment.set(name, value)
     return String(new Interpreter(environment).run(template.parsed).value)
   })
+  let folds: boolean | undefined
+  const foldsSystem = (): boolean => folds ??= refusesSystem(render)
+  const chat = (messages: readonly Message[], options?: ChatOptions): string =>
+    render(messages[0]?.role === 'system' && foldsSystem() ? foldSystem(messages) : messages, options)
+  return Object.defineProperty(chat, 'foldsSystem', { get: foldsSystem }) as Chat
 }
 
 /** `tokenizer.chat_template`, one text or a list of named ones, or `tokenizer.chat_template.default`. */
@@ -44,6 +61,9 @@ function templateSource(metadata: Metadata): string {
   const got = others.length ? `only ${others.join(', ')}` : 'none'
   throw modelError(`a chat needs ${key} in the file, got ${got}: use --raw to send the text as it is`)
 }
+
+/** Names under which templates ask whether to think: Qwen's, and DeepSeek's and Granite's. */
+const thinkingNames = ['enable_thinking', 'thinking'] as const
 
 /** transformers defines these names only where the model has the token. */
 function specialNames({ bos, eos, token }: Pick<Tokenizer, 'bos' | 'eos' | 'token'>): Record<string, string> {

@@ -10,10 +10,13 @@ export interface TextStream {
 }
 
 /** A stream of text. Control tokens are left out unless `special` asks for them. */
-export function textStream(tokenizer: Pick<Tokenizer, 'bytes' | 'isSpecial'>, { special = false } = {}): TextStream {
-  const decoder = utf8()
+export function textStream(tokenizer: Pick<Tokenizer, 'pieces' | 'isSpecial'>, { special = false } = {}): TextStream {
+  const decoder = utf8(), piece = tokenizer.pieces()
   return {
-    push: id => (special || !tokenizer.isSpecial(id) ? decoder.decode(tokenizer.bytes(id), { stream: true }) : ''),
+    push(id) {
+      const bytes = piece(id)
+      return special || !tokenizer.isSpecial(id) ? decoder.decode(bytes, { stream: true }) : ''
+    },
     flush: () => decoder.decode(),
   }
 }

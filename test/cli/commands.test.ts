@@ -6,7 +6,7 @@ import { randomLlama, writeGguf } from '../gguf/write.ts'
 import { withSmollm } from '../models.ts'
 import { cli, file, json } from './program.ts'
 
-const commands = ['run', 'demo', 'methods', 'inspect', 'plan', 'tokenize', 'detokenize', 'template']
+const commands = ['run', 'chat', 'demo', 'methods', 'inspect', 'plan', 'models', 'tokenize', 'detokenize', 'template']
 /** cli.md's flags. */
 const flags: Record<string, readonly string[]> = {
   run: ['model', 'method', 'budget', 'kv', 'precision', 'build', 'backend', 'threads', 'json', 'quiet', 'no-color', 'document', 'prompt', 'system', 'raw', 'max-tokens', 'temperature',
@@ -72,12 +72,12 @@ test('plan: layers that slide hold their window, whatever the prompt', async () 
 })
 
 test('inspect: what does not, and why', async () => {
-  const model = file('other.gguf', writeGguf({ metadata: { 'general.architecture': 'mamba\u001b[31m', 'tokenizer.ggml.model': 'llama' },
+  const model = file('other.gguf', writeGguf({ metadata: { 'general.architecture': 'mamba\u001b[31m', 'tokenizer.ggml.model': 't5', 'tokenizer.ggml.tokens': ['a'] },
     tensors: [{ name: 'token_embd.weight', shape: [2, 32], type: 'F32', values: new Float32Array(64) }] }))
   const r = await json('inspect', model)
   assert.is(r.runs, false)
   assert.match(r.problems.join('\n'), /architecture must be one of llama/)
-  assert.match(r.problems.join('\n'), /tokenizer\.ggml\.model must be gpt2/)
+  assert.match(r.problems.join('\n'), /tokenizer\.ggml\.model must be gpt2 .*got t5 \(unigram\)/)
   const { code, out } = await cli(['inspect', model])
   assert.is(code, 0)
   assert.match(out, /^runs +no$/m)
@@ -129,6 +129,15 @@ test('template: what the file renders, nothing added', async () => {
   assert.is(await json('template', messages), `${question}<|im_start|>assistant\n`)
   assert.is((await cli(['template', '-'], { input: '[{"role":"user","content":"Hi"}]' })).out, `${question}<|im_start|>assistant\n`)
   for (const bad of ['[{"role":"user"}]', '[{"content":"Hi"}]', '[1]', '[null]', '{}', '[', '']) assert.is((await cli(['template', file('bad.json', bad)])).code, 2, bad)
+})
+
+test('template: tools and thinking', async () => {
+  const shape = { layers: 1, heads: 1, kvHeads: 1, headDim: 16, dim: 16, hidden: 16, vocab: 300, context: 64, type: 'F32', tied: true, seed: 1 } as const
+  const template = `{% for t in tools or [] %}<{{ t | tojson }}>{% endfor %}{% for m in messages %}{{ m.content or m.tool_calls | length }}{% endfor %}{% if enable_thinking is defined %}({{ enable_thinking }}){% endif %}`
+  const model = file('tools.gguf', randomLlama({ ...shape, template })), messages = file('m.json', '[{"role":"user","content":"Hi"},{"role":"assistant","content":null,"tool_calls":[{}]}]')
+  assert.is((await cli(['template', '--model', model, messages])).out, 'Hi1')
+  assert.is((await cli(['template', '--model', model, '--no-think', '--tools', file('t.json', '[{"name": "f"}]'), messages])).out, '<{"name": "f"}>Hi1(false)')
+  assert.is((await cli(['template', '--model', model, '--tools', file('t2.json', '[1]'), messages])).code, 2)
 })
 
 test('template: a file without one, and one that fails', async () => {

@@ -14,12 +14,19 @@ const program = join(root, 'dist', 'cli.js')
 const built = spawnSync(process.execPath, [join(root, 'scripts', 'build.mjs')], { encoding: 'utf8' })
 if (built.status !== 0) throw new Error(`the build must succeed before its program is tested, got ${built.stderr}`)
 
+const folder = mkdtempSync(join(tmpdir(), 'pocketkv-cli-'))
+process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
+
 export interface Ended { readonly code: number | null; readonly out: string; readonly err: string }
 
 interface Running {
   /** After the text `until` was seen on standard output. */
   until(seen: (out: string) => boolean): Promise<void>
   interrupt(): void
+  /** More of its standard input, where that was left open. */
+  type(text: string): void
+  /** Its standard output so far. */
+  out(): string
   /** Closes the reading end of its standard output. */
   hangUp(): void
   readonly ended: Promise<Ended>
@@ -30,7 +37,7 @@ const patienceMs = 120_000
 
 /** Starts `pocketkv args`. input: all of its standard input; null leaves that open. */
 export function start(args: readonly string[], { input = '', env = {} }: { input?: string | Uint8Array | null; env?: Record<string, string> } = {}): Running {
-  const child = spawn(process.execPath, [program, ...args], { env: { ...process.env, ...env }, timeout: patienceMs, killSignal: 'SIGKILL' })
+  const child = spawn(process.execPath, [program, ...args], { env: { ...process.env, POCKETKV_HOME: join(folder, 'home'), ...env }, timeout: patienceMs, killSignal: 'SIGKILL' })
   let out = '', err = '', changed = (): void => {}
   child.stdout.setEncoding('utf8').on('data', (text: string) => { out += text; changed() })
   child.stderr.setEncoding('utf8').on('data', (text: string) => { err += text })
@@ -39,6 +46,8 @@ export function start(args: readonly string[], { input = '', env = {} }: { input
   const ended = new Promise<Ended>(done => child.on('close', code => { changed(); done({ code, out, err }) }))
   return {
     ended,
+    out: () => out,
+    type: text => void child.stdin.write(text),
     hangUp: () => void child.stdout.destroy(),
     interrupt: () => void child.kill('SIGINT'),
     async until(seen) {
@@ -55,9 +64,6 @@ export async function json(...args: string[]): Promise<any> {
   if (code !== 0) throw new Error(`pocketkv ${args.join(' ')} must end with 0, got ${code}: ${err}`)
   return JSON.parse(out)
 }
-
-const folder = mkdtempSync(join(tmpdir(), 'pocketkv-cli-'))
-process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
 
 /** A path in a folder that goes away with the test; filled where there is something to fill it with. */
 export function file(name: string, data?: string | Uint8Array): string {

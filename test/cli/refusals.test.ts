@@ -65,7 +65,9 @@ for (const [args, said] of [
   [['--kept', '/no/such/folder/kept.json'], /--kept must be a file that can be written/],
   [['--kept', '/'], /--kept must be a file that can be written, got \/ \(a folder\)/],
   [['--model', ''], /--model must be a path, a URL, .*, got nothing/],
-  [['--model', 'hf:owner/repo'], /--model must be hf:owner\/repo\/file\.gguf, got hf:owner\/repo/],
+  [['--model', 'hf:owner'], /--model must be hf:owner\/repo, hf:owner\/repo\/file\.gguf or hf:owner\/repo:QUANT, got hf:owner/],
+  [['--model', 'hf:a/b/c.gguf:Q4_0'], /got hf:a\/b\/c\.gguf:Q4_0/],
+  [['--model', 'hf:a/b:'], /got hf:a\/b:/],
   [['--tokens', 'x.json'], /--tokens must stand alone, got a text too/],
 ] as const) test(`usage: run ${args.join(' ')}`, () => refused([...ask, ...args], 2, 'usage', said))
 
@@ -82,7 +84,7 @@ test('usage: nothing to answer, with --json', async () => {
 test('usage: more questions than a document has facts', () =>
   refused(['demo', '--tokens', '1024', '--questions', '1000'], 2, 'usage', /questions must be at most \d+ for a document of 1024 tokens, got 1000/))
 
-test('usage: an unknown command', () => refused(['rnu'], 2, 'usage', /command must be one of run, demo, .*, got rnu/))
+test('usage: an unknown command', () => refused(['rnu'], 2, 'usage', /command must be one of run, chat, .*, got rnu/))
 test('usage: help for an unknown command', () => refused(['help', 'rnu'], 2, 'usage', /got rnu/))
 
 const plain = randomLlama(shape)
@@ -92,7 +94,7 @@ function strangeType(): Uint8Array {
   const bytes = Buffer.from(plain)
   const name = 'blk.0.attn_q.weight'
   const at = bytes.indexOf(name) + name.length
-  bytes.writeUInt32LE(12, at + 4 + 2 * 8) // Q4_K
+  bytes.writeUInt32LE(39, at + 4 + 2 * 8) // MXFP4
   return bytes
 }
 
@@ -105,7 +107,7 @@ for (const [what, model, said] of [
   ['cut in its header', file('cut.gguf', plain.subarray(0, 700)), /truncated|must/],
   ['cut in its tensors', file('half.gguf', readFileSync(tiny).subarray(0, 600_000)), /truncated|must/],
   ['of another architecture', file('mamba.gguf', header({ 'general.architecture': 'mamba' })), /architecture must be one of llama, qwen2, .*olmo2, got mamba/],
-  ['of another tensor type', file('q4k.gguf', strangeType()), /Q4_K|type/],
+  ['of another tensor type', file('mxfp4.gguf', strangeType()), /blk\.0\.attn_q\.weight is MXFP4; nearest in size are IQ4_XS and Q4_0;/],
   ['without a vocabulary', file('bare.gguf', header({})), /must/],
   ['absent on a server', `${server.url}/none.gguf`, /404/],
   ['garbage on a server', `${server.url}/garbage.gguf`, /must be a GGUF file/],

@@ -167,8 +167,8 @@ const hostile: [string, Uint8Array, string][] = [
   ['an offset', tensor('w', [1], 0, most - 31n), `bytes: tensor w must end within 9007199254740991 bytes, got ${most - 31n + 4n}`],
   ['an odd offset', tensor('w', [1], 0, 4), 'bytes: the offset of w must be a multiple of 32, got 4'],
   ['rows of half blocks', tensor('w', [48], 8, 0), 'bytes: rows of w must be a multiple of 32 values as Q8_0, got 48'],
-  ['a type of no meaning', tensor('w', [32], 99, 0), 'tensor w must have a known type, got number 99; supported are F32, F16, BF16, Q8_0, Q4_0, Q4_1'],
-  ['a type ggml gave up', tensor('w', [32], 31, 0), 'tensor w must have a known type, got Q4_0_4_4; supported are F32, F16, BF16, Q8_0, Q4_0, Q4_1'],
+  ['a type of no meaning', tensor('w', [32], 99, 0), 'tensor w must have a known type, got number 99; supported are F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K, Q8_K, IQ4_NL, IQ4_XS, TQ1_0, TQ2_0'],
+  ['a type ggml gave up', tensor('w', [32], 31, 0), 'tensor w must have a known type, got Q4_0_4_4; supported are F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K, Q8_K, IQ4_NL, IQ4_XS, TQ1_0, TQ2_0'],
   ['a tensor beyond the end', tensor('w', [32], 0, 0), 'bytes is truncated: tensor w must end at byte 192, the file has 57'],
   ['a name that steers terminals', crafted(0, 2, out => {
     for (let i = 0; i < 2; i++) { out.text('\u001b[2J\n'); out.number('u32', 0); out.number('u8', 0) }

@@ -1,6 +1,6 @@
 // Random llama models of any shape, a few kilobytes large, with a byte-level vocabulary that reads any text.
-import type { BlockName } from '../../src/gguf/index.ts'
-import { writeGguf, type Writable, type WritableTensor } from './write.ts'
+import { dequantize, type BlockName } from '../../src/gguf/index.ts'
+import { quantize, writeGguf, type Writable, type WritableTensor } from './write.ts'
 
 export interface LlamaShape {
   layers: number
@@ -15,18 +15,24 @@ export interface LlamaShape {
   context: number
   /** of all matrices; norms and rope factors are F32 */
   type: BlockName
+  /** of a matrix by its name, where they differ */
+  types?: (name: string) => BlockName
+  /** Matrices are written as F32, with the values that their types would hold. */
+  widened?: boolean
   /** the output head is the embedding */
   tied: boolean
   seed: number
   /** [headDim / 2], written as rope_freqs.weight */
   ropeFactors?: readonly number[]
+  /** in place of ChatML */
+  template?: string
 }
 
 const specials = ['<|endoftext|>', '<|im_start|>', '<|im_end|>']
-const template = `{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}`
+const chatml = `{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}`
 
 export function randomLlama(shape: LlamaShape): Uint8Array<ArrayBuffer> {
-  const { layers, heads, kvHeads, headDim, dim, hidden, vocab, context, type, tied, seed, ropeFactors } = shape
+  const { layers, heads, kvHeads, headDim, dim, hidden, vocab, context, type, types = () => type, widened = false, tied, seed, ropeFactors, template = chatml } = shape
   const random = normal(seed)
   const { tokens, merges } = vocabulary(vocab)
   const metadata: Record<string, Writable> = {
@@ -57,9 +63,12 @@ export function randomLlama(shape: LlamaShape): Uint8Array<ArrayBuffer> {
     'tokenizer.chat_template': template,
   }
   /** Rows that keep the size of their input, on average. */
-  const matrix = (name: string, rows: number, columns: number): WritableTensor => ({
-    name, shape: [rows, columns], type, values: Float32Array.from({ length: rows * columns }, () => random() / Math.sqrt(columns)),
-  })
+  function matrix(name: string, rows: number, columns: number): WritableTensor {
+    const values = Float32Array.from({ length: rows * columns }, () => random() / Math.sqrt(columns)), type = types(name)
+    if (!widened) return { name, shape: [rows, columns], type, values }
+    dequantize(type, quantize(type, values, columns), values)
+    return { name, shape: [rows, columns], type: 'F32', values }
+  }
   const vector = (name: string, values: Iterable<number>): WritableTensor => {
     const f32 = Float32Array.from(values)
     return { name, shape: [f32.length], type: 'F32', values: f32 }

@@ -1,5 +1,9 @@
-// f32 to block bytes, each step rounded to f32 as the Python `gguf` package rounds (quants.py), so that bytes agree.
+// f32 to block bytes, each step rounded to f32 as the Python `gguf` package rounds (quants.py), so that bytes agree; what it cannot quantise in superblocks.ts.
 import { blockTypes, type BlockName } from '../../src/gguf/index.ts'
+import { toHalf } from './half.ts'
+import { superblocks } from './superblocks.ts'
+
+export { toHalf }
 
 /** values [rows, columns] → bytes of whole blocks */
 export function quantize(name: BlockName, values: Float32Array, columns = values.length): Uint8Array<ArrayBuffer> {
@@ -44,6 +48,48 @@ const writers: Record<BlockName, (out: DataView, at: number, x: Float32Array) =>
     out.setUint16(at + 2, toHalf(low), true)
     nibbles(out, at + 4, x, v => trunc(fround(fround(fround(v - low) * inverse) + 0.5)))
   },
+  Q5_0(out, at, x) {
+    const most = x.reduce((most, v) => abs(v) > abs(most) ? v : most, x[0]!)
+    const scale = fround(most / -16), inverse = inverseOf(scale)
+    out.setUint16(at, toHalf(scale), true)
+    fives(out, at + 2, x, v => trunc(fround(fround(v * inverse) + 16.5)))
+  },
+  Q5_1(out, at, x) {
+    const low = x.reduce((a, b) => Math.min(a, b)), high = x.reduce((a, b) => Math.max(a, b))
+    const scale = fround(fround(high - low) / 31), inverse = inverseOf(scale)
+    out.setUint16(at, toHalf(scale), true)
+    out.setUint16(at + 2, toHalf(low), true)
+    fives(out, at + 4, x, v => trunc(fround(fround(fround(v - low) * inverse) + 0.5)))
+  },
+  TQ1_0(out, at, x) {
+    const trits = ternary(out, at + 52, x)
+    const digits = (to: number, bytes: number, count: number, first: number): void => {
+      for (let j = 0; j < bytes; j++) {
+        const number = Array.from({ length: 5 }, (_, i) => i < count ? trits[first + bytes * i + j]! : 0).reduce((a, trit) => 3 * a + trit, 0)
+        out.setUint8(at + to + j, Math.floor((number * 256 + 242) / 243)) // a fraction of 243 as one of 256, rounded up
+      }
+    }
+    digits(0, 32, 5, 0)
+    digits(32, 16, 5, 160)
+    digits(48, 4, 4, 240)
+  },
+  TQ2_0(out, at, x) {
+    ternary(out, at + 64, x).forEach((trit, j) => {
+      const byte = at + (j >> 7) * 32 + j % 32
+      out.setUint8(byte, out.getUint8(byte) | trit << 2 * (j >> 5 & 3))
+    })
+  },
+  ...superblocks,
+}
+
+/** 0, 1 or 2 for each value; the scale is stored. */
+function ternary(out: DataView, at: number, x: Float32Array): number[] {
+  const scale = x.reduce((most, v) => Math.max(most, abs(v)), 0), inverse = inverseOf(scale)
+  out.setUint16(at, toHalf(scale), true)
+  return Array.from(x, v => {
+    const y = fround(v * inverse)
+    return 1 + Math.sign(y) * Math.floor(abs(y) + 0.5)
+  })
 }
 
 const inverseOf = (scale: number): number => scale === 0 ? 0 : fround(1 / scale)
@@ -53,17 +99,9 @@ function nibbles(out: DataView, at: number, x: Float32Array, code: (v: number) =
   for (let j = 0; j < 16; j++) out.setUint8(at + j, bounded(x[j]!) | bounded(x[j + 16]!) << 4)
 }
 
-const value = new Float32Array(1), word = new Uint32Array(value.buffer)
-
-/** The nearest f16 of an f32, ties to even, as its 16 bits. */
-export function toHalf(x: number): number {
-  value[0] = x
-  const bits = word[0]!, sign = bits >>> 16 & 0x8000, size = bits & 0x7fffffff
-  if (size > 0x7f800000) return sign | 0x7e00 | size >>> 13 & 0x3ff
-  if (size >= 0x477ff000) return sign | 0x7c00 // 65520 and above are nearer to infinity
-  if (size < 0x38800000) { // below 2^-14, where an f16 counts in steps of 2^-24
-    const steps = abs(value[0]!) * 2 ** 24, whole = Math.floor(steps), rest = steps - whole
-    return sign | whole + (rest > 0.5 || rest === 0.5 && whole % 2 === 1 ? 1 : 0)
-  }
-  return sign | size - 0x38000000 + 0xfff + (size >>> 13 & 1) >>> 13
+/** Fifth bits, then nibbles. */
+function fives(out: DataView, at: number, x: Float32Array, code: (v: number) => number): void {
+  const bounded = Array.from(x, v => Math.min(31, Math.max(0, code(v))))
+  bounded.forEach((n, j) => out.setUint8(at + (j >> 3), out.getUint8(at + (j >> 3)) | n >> 4 << j % 8))
+  nibbles(out, at + 4, x.map((_, j) => bounded[j]! & 15), n => n)
 }

@@ -1,10 +1,10 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { integerLayout, layouts, type Layout, type Tensor } from '../../src/kernels/index.ts'
+import { integerLayout, layouts, sources, type IntegerLayout, type Layout, type Tensor } from '../../src/kernels/index.ts'
 import { grid } from '../cases.ts'
 import { compare, type Bench } from './harness.ts'
 import { stopping } from './stopping.ts'
-import { activations, fileRows, magnitudes, packed } from './weights.ts'
+import { activations, fileRows, magnitudes, packed, scalesAt } from './weights.ts'
 
 const test = suite('matmul')
 
@@ -54,6 +54,8 @@ async function check(c: Case): Promise<void> {
 }
 
 const names = Object.keys(layouts) as Layout[]
+/** The blocks of a file that the layout is named by take whole runs of columns. */
+const least = (layout: Layout): number => Math.max(32, sources[layout].columns)
 const rowCounts = [1, 7, 8, 9, 64, 65, 72]
 const tokenCounts = [1, 2, 3, 4, 5, 8, 17]
 
@@ -61,18 +63,19 @@ for (const layout of names)
   for (const exact of [0, 1] as const)
     for (const numbers of ['grid', 'any'] as const) {
       test(`${layout}, exact ${exact}, ${numbers}: rows and tokens`, async () => {
-        for (const rows of rowCounts)
-          for (const tokens of tokenCounts) await check({ layout, rows, columns: 64, tokens, exact, numbers })
+        const long = least(layout) > 64
+        for (const rows of long ? [1, 9, 64, 65] : rowCounts)
+          for (const tokens of long ? [1, 3, 4, 5, 17] : tokenCounts) await check({ layout, rows, columns: Math.max(64, least(layout)), tokens, exact, numbers })
       })
       test(`${layout}, exact ${exact}, ${numbers}: columns`, async () => {
-        for (const columns of integerLayout(layout) ? [32, 96, 576, 1056] : [1, 3, 5, 33, 127, 128, 129, 576])
+        for (const columns of least(layout) > 32 ? [256, 768, 1280] : integerLayout(layout) ? [32, 96, 576, 1056] : [1, 3, 5, 33, 127, 128, 129, 576])
           for (const tokens of [1, 5]) await check({ layout, rows: 9, columns, tokens, exact, numbers })
       })
       test(`${layout}, exact ${exact}, ${numbers}: bias and residual`, async () => {
         for (const rows of [7, 65])
           for (const residual of [undefined, 0, 3])
             for (const bias of [false, true])
-              await check({ layout, rows, columns: 32, tokens: 5, exact, numbers, bias, ...residual === undefined ? {} : { residual } })
+              await check({ layout, rows, columns: least(layout), tokens: 5, exact, numbers, bias, ...residual === undefined ? {} : { residual } })
       })
     }
 
@@ -93,7 +96,7 @@ const bits = (x: ArrayLike<number>): number[] => [...new Uint32Array(Float32Arra
 test('a row of a batch has the bits it has alone', async () => {
   for (const layout of names)
     for (const exact of [0, 1] as const)
-      for (const [rows, columns] of [[9, 64], [65, 576], [8, 1056], ...integerLayout(layout) ? [] : [[9, 33], [9, 545]]] as const)
+      for (const [rows, columns] of least(layout) > 32 ? [[9, 256], [65, 768], [8, 1280]] as const : [[9, 64], [65, 576], [8, 1056], ...integerLayout(layout) ? [] : [[9, 33], [9, 545]]] as const)
         await compare(`${layout}, exact ${exact}, ${rows} x ${columns}`, async b => {
           const tokens = 71
           const weights = await packed(b, layout, rows, columns, fileRows(layout, rows, columns, 5, false))
@@ -115,34 +118,47 @@ test('a row of a batch has the bits it has alone', async () => {
 test('blocks of zeros give the bias', async () => {
   for (const layout of names)
     await compare(`${layout}, zeros`, async b => {
-      const file = fileRows(layout, 9, 64, 1, false).fill(0)
-      const weights = await packed(b, layout, 9, 64, file), x = activations(b, 5, 64, 2, false)
+      const columns = 2 * least(layout)
+      const file = fileRows(layout, 9, columns, 1, false).fill(0)
+      const weights = await packed(b, layout, 9, columns, file), x = activations(b, 5, columns, 2, false)
       const out = b.tensor([5, 9], 'f32'), bias = grid(9, 3)
       await b.run({ tokens: 5, position: 0 }, () => b.k.project({ ...x, out, packed: weights, bias: b.tensor([9], 'f32', bias),
-        layout: layouts[layout], rows: 9, columns: 64, residual: 0, exact: 0 }))
+        layout: layouts[layout], rows: 9, columns, residual: 0, exact: 0 }))
       const data = await b.k.read(out)
       assert.equal(Array.from(data), Array.from({ length: 5 }, () => Array.from(bias)).flat())
       return { out: { data, tolerance: 0 } }
     })
 })
 
+/** A block with every code byte alike, and scales and minima of 1 (of Q3_K −32). */
+function alike(layout: IntegerLayout, byte: number): Uint8Array {
+  const block = new Uint8Array(sources[layout].bytes).fill(byte)
+  if (layout === 'Q2_K') block.fill(0x11, 0, 16)
+  if (layout === 'Q3_K') block.fill(0, 96, 108)
+  if (layout === 'Q6_K') block.fill(1, 192, 208)
+  for (const at of scalesAt[layout]) block.set([0x00, 0x3c], at)
+  return block
+}
+
 test('the largest codes of both sides stay within 32 bits', async () => {
-  for (const layout of ['Q8_0', 'Q4_0', 'Q4_1'] as const)
+  for (const layout of names.filter(integerLayout))
     for (const code of [32639, -32639])
       for (const byte of [0x00, 0x7f, 0x80, 0xff])
         await compare(`${layout}, code ${code}, byte ${byte}`, async b => {
-          const one = [0x00, 0x3c], file = Uint8Array.from([...one, ...layout === 'Q4_1' ? one : [], ...new Array(layout === 'Q8_0' ? 32 : 16).fill(byte)])
-          const weights = await packed(b, layout, 1, 32, file)
-          const records = new Float32Array(4)
-          records.set([2 ** -15, 32 * code * 2 ** -15])
-          new Int32Array(records.buffer)[2] = 32 * code
-          const codes = b.tensor([4, 32], 'i16', new Int16Array(128).fill(code))
-          const blocks = b.tensor([4, 1, 4], 'f32', [...records, ...records, ...records, ...records])
+          const columns = least(layout)
+          const weights = await packed(b, layout, 1, columns, alike(layout, byte))
+          const records = new Float32Array(columns / 8)
+          for (let at = 0; at < records.length; at += 4) {
+            records.set([2 ** -15, 32 * code * 2 ** -15], at)
+            new Int32Array(records.buffer).set([32 * code, 16 * code], at + 2)
+          }
+          const codes = b.tensor([4, columns], 'i16', new Int16Array(4 * columns).fill(code))
+          const blocks = b.tensor([4, columns / 32, 4], 'f32', [...records, ...records, ...records, ...records])
           const outputs: Record<string, { data: ArrayLike<number>; tolerance: number }> = {}
           for (const tokens of [1, 4]) {
             const out = b.tensor([tokens, 1], 'f32')
             await b.run({ tokens, position: 0 }, () => b.k.project({ out, values: null, codes, blocks, packed: weights, bias: null,
-              layout: layouts[layout], rows: 1, columns: 32, residual: 0, exact: 0 }))
+              layout: layouts[layout], rows: 1, columns, residual: 0, exact: 0 }))
             // Integer sums above 2²⁴ are rounded once to f32, the reference once later.
             outputs[`${tokens} tokens`] = { data: await b.k.read(out), tolerance: 2e-7 }
           }

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Policy } from '../../src/cache/policy.ts'
-import { layouts, packedBytes, type Kernels, type Layout } from '../../src/kernels/index.ts'
+import { layouts, packedBytes, sources, type Kernels, type Layout } from '../../src/kernels/index.ts'
 import { load } from '../../src/load.ts'
 import { methods } from '../../src/methods/index.ts'
 import { builds, wasm, type Build } from '../../src/wasm/index.ts'
@@ -26,10 +26,10 @@ async function bits(k: Kernels, { layout, rows, columns, tokens, residual }: Cas
   for (let i = 0; i < records.length / 4; i++) {
     // One token's codes are all of one sign and largest, so that a sum is as large as it can be.
     if (i < columns / 32) codes.fill(i % 2 ? 32639 : -32639, 32 * i, 32 * i + 32)
-    const sum = codes.subarray(32 * i, 32 * i + 32).reduce((a, c) => a + c, 0), scale = 2 ** -Math.floor(12 + next() * 6)
+    const sumOf = (n: number): number => codes.subarray(32 * i, 32 * i + n).reduce((a, c) => a + c, 0), sum = sumOf(32), scale = 2 ** -Math.floor(12 + next() * 6)
     records[4 * i] = scale
     records[4 * i + 1] = scale * sum
-    sums[4 * i + 2] = sum
+    sums.set([sum, sumOf(16)], 4 * i + 2)
   }
   const file = fileRows(layout, rows, columns, rows + columns, false)
   const source = k.tensor([file.length], 'u8'), packed = k.tensor([packedBytes(layout, rows, columns)], 'u8')
@@ -38,7 +38,7 @@ async function bits(k: Kernels, { layout, rows, columns, tokens, residual }: Cas
   k.upload(x, codes)
   k.upload(blocks, records)
   k.upload(out, Float32Array.from({ length: tokens * rows }, () => next() - 0.5))
-  await k.once({ tokens: 0, position: 0 }, () => k.repack({ out: packed, source, layout: layouts[layout], rows, columns, first: 0 }))
+  await k.once({ tokens: 0, position: 0 }, () => k.repack({ out: packed, source, type: sources[layout].type, layout: layouts[layout], rows, columns, first: 0 }))
   await k.once({ tokens, position: 0 }, () => k.project({ out, values: null, codes: x, blocks, packed, bias: null, layout: layouts[layout], rows, columns, residual, exact: 0 }))
   const data = await k.read(out) as Float32Array
   k.free(source, packed, x, blocks, out)

@@ -21,9 +21,9 @@ withSmollm(test, 'memory of the 135M model: as told for 2k tokens, within 260 MB
   const model = await load(path), weights = model.kernels.memory().used, method = rocketkv(), answer = 8
   const story = model.generate({ prompt: samples.find(s => s.len === 2000)!.text, raw: true }, { method, budget: 256, maxTokens: answer })
   await story.all()
-  const told = weights + neededBytes(model, method, 256, story.promptTokens, answer), peak = story.ledger!.memoryBytesPeak
+  const told = weights + neededBytes(model, { policy: method, budget: 256, tokens: story.promptTokens, answer }), peak = story.ledger!.memoryBytesPeak
   assert.ok(Math.abs(peak / told - 1) <= tolerance, `told ${told}, took ${peak}`)
-  const long = weights + neededBytes(model, method, 256, 7600, 64)
+  const long = weights + neededBytes(model, { policy: method, budget: 256, tokens: 7600, answer: 64 })
   assert.ok(long <= mostBytes, `7.6k tokens: ${long} bytes`)
   model.free()
 })
@@ -34,11 +34,11 @@ const failure = (promise: Promise<unknown>): Promise<Error & { code?: string }> 
 
 test('what does not fit is refused before a byte is taken', async () => {
   const ids = someIds(8000), options = { method: full(), maxTokens: 16 }
-  const free = await load(tiny), needed = free.kernels.memory().used + neededBytes(free, options.method, 512, ids.length, options.maxTokens)
+  const free = await load(tiny), needed = free.kernels.memory().used + neededBytes(free, { policy: options.method, budget: 512, tokens: ids.length, answer: options.maxTokens })
   const model = await load(tiny, { limit: needed - 1 }), before = model.kernels.memory()
   const error = await failure(model.generate({ ids }, options).all())
   assert.is(error.code, 'memory')
-  assert.match(error.message, /^memory must stay within \d+ MB, got \d+ MB of weights and \d+ MB for 8000 prompt tokens under full$/)
+  assert.match(error.message, /^memory must stay within \d+ MB, got \d+ MB of weights and \d+ MB for 8000 prompt tokens under full; kv q8 or kv q4 or a prompt of 7900 tokens would fit$/)
   assert.equal(model.kernels.memory(), before)
   // What the method saves is what lets it fit.
   const story = model.generate({ ids }, { ...options, method: rocketkv(), budget: 256, ignoreEos: true })
@@ -48,10 +48,30 @@ test('what does not fit is refused before a byte is taken', async () => {
   model.free()
 })
 
+test('a refusal names budgets, cache types and lengths that fit, and they do', async () => {
+  const ids = someIds(5000), method = rocketkv(), maxTokens = 16, limitOf = async (need: { budget: number; kv?: 'f32' | 'i16'; tokens?: number }): Promise<number> => {
+    const free = await load(tiny, { kv: 'f32' })
+    const limit = free.kernels.memory().used + neededBytes(free, { policy: method, answer: maxTokens, tokens: ids.length, ...need })
+    free.free()
+    return limit
+  }
+  const limit = await limitOf({ budget: 256 }), model = await load(tiny, { limit, kv: 'f32' })
+  const error = await failure(model.generate({ ids }, { method, budget: 1024, maxTokens }).all())
+  const [, budget, kv, tokens] = /under rocketkv; a budget of (\d+) or kv (\w+) or kv q8 or kv q4 or a prompt of (\d+) tokens would fit$/.exec(error.message) ?? []
+  assert.equal([budget, kv], ['256', 'i16'], error.message)
+  for (const [given, options] of [[ids, { budget: 256 }], [ids.slice(0, Number(tokens)), { budget: 1024 }]] as const)
+    await model.generate({ ids: given }, { method, maxTokens, ...options }).all()
+  model.free()
+  const packed = await load(tiny, { limit, kv: 'i16' })
+  await packed.generate({ ids }, { method, maxTokens, budget: 1024 }).all()
+  packed.free()
+})
+
 test('a limit below the weights is refused before they are read', async () => {
   let read = 0
   const error = await failure(load(tiny, { limit: 1e6, progress: bytes => { read = bytes } }))
   assert.is(error.code, 'memory')
+  assert.match(error.message, /^memory must stay within 1\.0 MB, got 1\.\d MB of weights; of (Q\w+ they would have [01]\.\d MB, of )*Q4_0 they would have 0\.\d MB/)
   assert.is(read, 0)
 })
 

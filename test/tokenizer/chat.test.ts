@@ -52,6 +52,14 @@ test('the variables of transformers', () => {
   assert.is(strftime(now, '%A %a %B %m %y %H:%M:%S %I %p %% %Q'), 'Thursday Thu July 07 24 15:08:09 03 PM % %Q')
 })
 
+test('strip takes characters, as in Python', () => {
+  const cases: [string, string][] = [
+    ["'xxaxx'.strip('x')", 'a'], ["'xyaxy'.lstrip('yx')", 'axy'], ["'xyaxy'.rstrip('yx')", 'xya'], ["'xxx'.strip('x')", ''], ["'xxx'.rstrip('x')", ''],
+    ["' a '.strip()", 'a'], ["'\\n a\\n'.lstrip('\\n')", ' a\n'], ["('a' + 'bb').rstrip('b').strip('a')", ''], ["messages[0].content.strip('h')", 'i'], ["'a'.strip('')", 'a'],
+  ]
+  for (const [expression, expected] of cases) assert.is(chat(`[{{ ${expression} }}]`)(hi), `[${expected}]`, expression)
+})
+
 test('named templates', () => {
   assert.is(chat([{ name: 'rag', template: 'no' }, { name: 'default', template: 'yes' }])(hi), 'yes')
   assert.is(chatTemplate(new Map([[`${key}.default`, 'yes'], [`${key}.rag`, 'no']]), ends)(hi), 'yes')

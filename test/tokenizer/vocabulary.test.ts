@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { tokenizer } from '../../src/tokenizer/index.ts'
-import { definition } from '../../src/tokenizer/vocabulary.ts'
+import { definition } from '../../src/tokenizer/bytePairs.ts'
 import { tiny, withSmollm } from '../models.ts'
 import { golden, metadataFor, metadataOf, suite, type Splits } from './files.ts'
 
@@ -130,6 +130,19 @@ test('BOS is wanted where the file says so, else by llama-bpe', () => {
   assert.is(tokenizer(metadata.set('tokenizer.ggml.add_bos_token', false)).addBos, false)
 })
 
+test('names that end a turn, and those that do not', () => {
+  const base = vocabularies['gpt-2']!
+  const ends = (names: string[], types: number[]): string[] => {
+    const read = tokenizer(metadataFor('gpt-2', { ...base, tokens: [...base.tokens.map(t => t === '<|end|>' ? 'plain' : t), ...names], types: [...base.types, ...types] }))
+    return [...read.endTokens].map(read.token)
+  }
+  assert.equal(ends(['<end_of_turn>', '<|eot_id|>'], [1, 3]).sort(), ['<end_of_turn>', '<|eot_id|>'])
+  assert.equal(ends(['</s>', '<eos>'], [1, 1]), [], 'markup')
+  assert.equal(ends(['</s>', '<eos>'], [3, 3]).sort(), ['</s>', '<eos>'])
+  assert.equal(ends(['<|end|>'], [3]), ['<|end|>'])
+  assert.equal(ends(['<|end|>', '<|return|>', '<|call|>'], [3, 3, 3]).sort(), ['<|call|>', '<|return|>'])
+})
+
 test('tokens of type byte stand for that byte', () => {
   const base = vocabularies['gpt-2']!
   const id = base.tokens.length
@@ -138,10 +151,15 @@ test('tokens of type byte stand for that byte', () => {
   assert.is(read.decode([id]), '\ufffd')
 })
 
+const must = 'tokenizer.ggml.model must be gpt2 (byte-level merges) or llama (SentencePiece merges), got '
 const refused: [string, [string, unknown], string][] = [
-  ['kind', ['tokenizer.ggml.model', 'llama'], 'tokenizer.ggml.model must be gpt2 (byte-level merges), got llama'],
-  ['pre-tokenizer', ['tokenizer.ggml.pre', 'tekken'],
-    'tokenizer.ggml.pre must be one of smollm, llama-bpe, llama3, llama-v3, qwen2, gpt-2, default, got tekken'],
+  ['unigram', ['tokenizer.ggml.model', 't5'], `${must}t5 (unigram)`],
+  ['WordPiece', ['tokenizer.ggml.model', 'bert'], `${must}bert (WordPiece)`],
+  ['kind', ['tokenizer.ggml.model', 'magic'], `${must}magic`],
+  ['no scores', ['tokenizer.ggml.model', 'llama'], 'tokenizer.ggml.scores must be a list of numbers, got nothing'],
+  ['pre-tokenizer', ['tokenizer.ggml.pre', 'viking'],
+    'tokenizer.ggml.pre must be one of default, gpt-2, phi-2, olmo, mpt, starcoder, refact, smollm, command-r, codeshell, exaone, llama-bpe, llama3, llama-v3, falcon3, smaug-bpe, dbrx, '
+      + 'qwen2, deepseek-r1-qwen, stablelm2, megrez, qwen35, tekken, gpt-4o, llama4, deepseek-llm, deepseek-coder, deepseek-v3, got viking'],
   ['no tokens', ['tokenizer.ggml.tokens', undefined], 'tokenizer.ggml.tokens must be a list of strings, got nothing'],
   ['odd token', ['tokenizer.ggml.tokens', ['a', 7]], 'tokenizer.ggml.tokens[1] must be a string, got 7'],
   ['few types', ['tokenizer.ggml.token_type', [1]], 'tokenizer.ggml.token_type must have one entry a token, 425, got 1'],
