@@ -77,7 +77,7 @@ test('ESM, Node 20 and later, a program', () => {
 })
 
 test('what is named is there', () => {
-  for (const path of manifest.files.filter(path => !path.startsWith('!'))) assert.ok(existsSync(join(root, path)), path)
+  for (const path of manifest.files.filter((path: string) => !path.startsWith('!'))) assert.ok(existsSync(join(root, path)), path)
 })
 
 /** The sub-path and a file for each `*` that it stands for. */
