@@ -1,4 +1,4 @@
-import { F32, I16, keyOf, keyScaleOf, Q8, strideOf, valueOf, valueScaleOf } from './segment'
+import { F32, I16, keyOf, keyScaleOf, Q4, Q8, strideOf, valueOf, valueScaleOf } from './segment'
 import { mulAdd } from './simd'
 
 // Groups of 64 packed rows, as src/kernels/rows.ts draws them.
@@ -12,7 +12,21 @@ const SMALLEST_RANGE: f32 = 1.2037062152420224e-35
 // @ts-ignore: decorator
 @inline
 function codeBytes(type: i32, headDim: i32): usize {
-  return <usize>strideOf(headDim) >> (type == Q8 ? 0 : 1)
+  return <usize>strideOf(headDim) >> (type - Q8)
+}
+
+/** Bytes of the codes of 16 channels. */
+// @ts-ignore: decorator
+@inline
+function vectorStep(type: i32): usize {
+  return <usize>16 >> (type - Q8)
+}
+
+/** The largest n. */
+// @ts-ignore: decorator
+@inline
+function mostOf(type: i32): f32 {
+  return type == Q8 ? 255 : type == Q4 ? 15 : 3
 }
 
 // @ts-ignore: decorator
@@ -48,13 +62,18 @@ export function groupOf(segment: usize, row: i32, type: i32, headDim: i32): usiz
 @inline
 function codes8(at: usize, half: i32, type: i32): v128 {
   if (type == Q8) return half ? v128.load8x8_s(at, 8) : v128.load8x8_s(at)
-  const x = v128.load8x8_u(at)
-  return i16x8.sub(half ? i16x8.shr_u(x, 4) : v128.and(x, i16x8.splat(15)), i16x8.splat(8))
+  if (type == Q4) {
+    const x = v128.load8x8_u(at)
+    return i16x8.sub(half ? i16x8.shr_u(x, 4) : v128.and(x, i16x8.splat(15)), i16x8.splat(8))
+  }
+  // Four bytes twice; the first four lanes two bits higher, so that one shift serves all eight.
+  const x = i16x8.mul(i16x8.extend_low_i8x16_u(v128.load32_splat(at)), i16x8(4, 4, 4, 4, 1, 1, 1, 1))
+  return i16x8.sub(v128.and(i16x8.shr_u(x, half ? 6 : 2), i16x8.splat(3)), i16x8.splat(2))
 }
 
 /** Codes of 64 keys (or values) as i16 [64, stride]. */
 export function widenCodes(from: usize, to: usize, type: i32, headDim: i32): void {
-  const step: usize = type == Q8 ? 16 : 8
+  const step = vectorStep(type)
   for (const end = from + (codeBytes(type, headDim) << 6); from < end; from += step, to += 32) {
     v128.store(to, codes8(from, 0, type))
     v128.store(to, codes8(from, 1, type), 16)
@@ -69,7 +88,7 @@ export function widenGroup(group: usize, keys: usize, values: usize, type: i32, 
 
 /** A group's key as numbers f32 [stride]. */
 function unpackKey(group: usize, row: usize, type: i32, headDim: i32, to: usize): void {
-  const step: usize = type == Q8 ? 16 : 8, offsets = <usize>strideOf(headDim) << 2
+  const step = vectorStep(type), offsets = <usize>strideOf(headDim) << 2
   let from = group + row * codeBytes(type, headDim)
   for (let scale = keyScalesAt(group, type, headDim), end = scale + offsets; scale < end; scale += 64, from += step, to += 64)
     for (let half = 0; half < 2; half++) {
@@ -81,7 +100,7 @@ function unpackKey(group: usize, row: usize, type: i32, headDim: i32, to: usize)
 
 /** A group's value as numbers: `count` vectors of 16 channels from the vector `first` on. */
 export function unpackValue(group: usize, row: usize, type: i32, headDim: i32, to: usize, first: i32, count: i32): void {
-  const step: usize = type == Q8 ? 16 : 8, scales = valueScalesAt(group, type, headDim) + (row << 2)
+  const step = vectorStep(type), scales = valueScalesAt(group, type, headDim) + (row << 2)
   const scale = v128.load32_splat(scales), offset = v128.load32_splat(scales, 256)
   let from = valuesAt(group, type, headDim) + row * codeBytes(type, headDim) + <usize>first * step
   for (const end = to + (<usize>count << 6); to < end; from += step, to += 64)
@@ -118,7 +137,7 @@ export function valueNumbers(segment: usize, row: i32, type: i32, headDim: i32, 
   } else copyNumbers(valueOf(segment, row, F32, headDim), 0, F32, headDim, to)
 }
 
-/** The keys of `n` rows from r on as f32 [n, stride]: where they lie, or at `to`. q8 and q4 only; 64 rows do not straddle. */
+/** The keys of `n` rows from r on as f32 [n, stride]: where they lie, or at `to`. Packed rows only; 64 rows do not straddle. */
 export function keyTile(segment: usize, r: i32, n: i32, type: i32, headDim: i32, to: usize): usize {
   if (r >= load<i32>(segment, 4)) return keyOf(segment, r, F32, headDim)
   for (let i = 0; i < n; i++) keyNumbers(segment, r + i, type, headDim, to + (<usize>(i * strideOf(headDim)) << 2))
@@ -152,16 +171,23 @@ function encode8(x: usize, lows: usize, inverses: usize, steps: v128): v128 {
 // @ts-ignore: decorator
 @inline
 function encode16(x: usize, to: usize, lows: usize, inverses: usize, type: i32): void {
-  const steps = f32x4.splat(type == Q8 ? 255 : 15)
+  const steps = f32x4.splat(mostOf(type))
   const a = encode8(x, lows, inverses, steps), b = encode8(x + 32, lows + 32, inverses + 32, steps)
   if (type == Q8) v128.store(to, i8x16.narrow_i16x8_s(i16x8.sub(a, i16x8.splat(128)), i16x8.sub(b, i16x8.splat(128))))
-  else v128.store64_lane(to, i8x16.narrow_i16x8_u(v128.or(a, i16x8.shl(b, 4)), a), 0)
+  else {
+    const x = v128.or(a, i16x8.shl(b, 4))
+    if (type == Q4) v128.store64_lane(to, i8x16.narrow_i16x8_u(x, x), 0)
+    else {
+      const y = v128.or(x, i16x8.shl(v128.shuffle<i16>(x, x, 4, 5, 6, 7, 4, 5, 6, 7), 2))
+      v128.store32_lane(to, i8x16.narrow_i16x8_u(y, y), 0)
+    }
+  }
 }
 
 /** A group of 64 rows: keys, values f32 [64, stride], positions [64] u32. scratch: [40] f32. */
 export function packGroup(group: usize, keys: usize, values: usize, positions: usize, headDim: i32, type: i32, scratch: usize): void {
   const stride = <usize>strideOf(headDim) << 2, inverses = scratch + 64
-  const step: usize = type == Q8 ? 16 : 8, codes = codeBytes(type, headDim), steps: f32 = type == Q8 ? 255 : 15
+  const step = vectorStep(type), codes = codeBytes(type, headDim), steps = mostOf(type)
   const keyScales = keyScalesAt(group, type, headDim), valueScales = valueScalesAt(group, type, headDim)
   for (let c: usize = 0, to = group; c < stride; c += 64, to += step) {
     for (let v: usize = 0; v < 64; v += 16) {

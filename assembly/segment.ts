@@ -18,8 +18,11 @@ export const Q8: i32 = 2
 // @ts-ignore: decorator
 @inline
 export const Q4: i32 = 3
+// @ts-ignore: decorator
+@inline
+export const Q2: i32 = 4
 
-/** The type of rows in the tail, where those appended go: q8 and q4 are packed from f32 ones. */
+/** The type of rows in the tail, where those appended go: packed rows are made of f32 ones. */
 // @ts-ignore: decorator
 @inline
 export function tailType(type: i32): i32 {

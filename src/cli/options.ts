@@ -49,7 +49,7 @@ export const modelFlag: Flags = {
   model: { type: 'string', value: 'M', help: 'a GGUF file: a path, an https:// URL, hf:owner/repo[/file.gguf][:quant], or demo (embedded, the default)' },
 }
 
-export const kvFlag: Flags = { kv: { type: 'string', value: 'f32|i16|q8|q4', help: 'storage of keys and values (default i16)' } }
+export const kvFlag: Flags = { kv: { type: 'string', value: 'f32|i16|q8|q4|q2', help: 'storage of keys and values (default i16)' } }
 
 export const engineFlags: Flags = {
   ...modelFlag, ...kvFlag,

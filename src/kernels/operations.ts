@@ -41,13 +41,13 @@ export const operations = {
   ropeTable: { out: 't', frequencies: 't', rotary: 'i', magnitude: 'f' },
   /** Rotates x [T, heads, headDim] f32 in place by table rows R + i. halves 0: pairs (2c, 2c + 1); 1: (c, c + rotary / 2). */
   rope: { x: 't', table: 't', heads: 'i', headDim: 'i', rotary: 'i', halves: 'i' },
-  /** Stores keys and values [T, kvHeads, headDim] f32 as rows count + i at positions P + i; of q8 and q4 in the tail. `type`: see `rowTypes`. */
+  /** Stores keys and values [T, kvHeads, headDim] f32 as rows count + i at positions P + i; of packed types (q8, q4, q2) in the tail. `type`: see `rowTypes`. */
   append: { segments: 't', keys: 't', values: 't', kvHeads: 'i', headDim: 'i', type: 'i' },
   /** Positions of the rows count + i that were appended in this run: positions[R + i], positions [·] u32, in place of P + i. */
   reposition: { segments: 't', positions: 't', kvHeads: 'i', headDim: 'i', type: 'i' },
   /** count += T for every KV head: what was appended is part of the cache from here on. */
   advance: { segments: 't', kvHeads: 'i' },
-  /** q8 and q4: the tail's whole groups of 64 rows go to the end of base, which must have room for them; the rest moves to the tail's front. */
+  /** Packed types: the tail's whole groups of 64 rows go to the end of base, which must have room for them; the rest moves to the tail's front. */
   pack: { segments: 't', kvHeads: 'i', headDim: 'i', type: 'i' },
   /** ring [window, heads, headDim] f32: the rotated query [T, heads, headDim] at position P + i goes to row (P + i) mod window. */
   observe: { ring: 't', query: 't', heads: 'i', headDim: 'i', window: 'i' },
@@ -100,7 +100,7 @@ export const operations = {
   gatherRows: { x: 't', rows: 't', count: 'i', width: 'i' },
   /**
    * Rows of `from` become the rows of `to` (count = counts[set]), all of them where `rows` is null; sets is 1 or kvHeads. In place where both are the
-   * same. type: of `to`; fromType: of `from`, another only where `to` is q8 or q4, which packs whole groups (from f32 numbers) and is never `from` itself.
+   * same. type: of `to`; fromType: of `from`, another only where `to` is packed, which packs whole groups (from f32 numbers) and is never `from` itself.
    */
   gather: { to: 't', from: 't', rows: 'o', counts: 'o', sets: 'i', capacity: 'i', kvHeads: 'i', headDim: 'i', type: 'i', fromType: 'i' },
   /**
@@ -159,5 +159,5 @@ export type Words<N extends OperationName> = { readonly [F in keyof (typeof oper
 export type Operations = { [N in OperationName]: (operands: Operands<N>) => void }
 
 /** How a cache row stores its keys and values. */
-export const rowTypes = { f32: 0, i16: 1, q8: 2, q4: 3 } as const
+export const rowTypes = { f32: 0, i16: 1, q8: 2, q4: 3, q2: 4 } as const
 export type RowType = keyof typeof rowTypes

@@ -15,28 +15,33 @@ import type { RowType } from './operations.ts'
  * scale = largest |value| / 4095, code = nearest(value × (4095 / largest)); a row of zeros has scale 0, and one
  * whose largest value is below 2^−116 (where 4095 / largest is no f32) counts as zeros.
  *
- * q8 and q4 hold f32 rows in the tail until 64 are there; `pack` makes them a group at the end of base. A group is
+ * q8, q4 and q2, the packed types, hold f32 rows in the tail until 64 are there; `pack` makes them a group at the end of base. A group is
  *
  *   keys [64, stride] codes | values [64, stride] codes | key scales f32 [stride] | key offsets f32 [stride]
  *     | value scales f32 [64] | value offsets f32 [64] | positions u32 [64]
  *
  * Keys share scale and offset per channel over the 64 rows, values per row over its headDim channels (KIVI, arXiv:2402.02750). Of
- * numbers from low to high, with L = 255 for q8 and 15 for q4, each step in f32:
+ * numbers from low to high, with L = 255 for q8, 15 for q4, 3 for q2, each step in f32:
  *
- *   range = high − low, 0 where it is below 2^−116 · scale = range / L · offset = low + scale × h, h = 128 or 8
+ *   range = high − low, 0 where it is below 2^−116 · scale = range / L · offset = low + scale × h, h = (L + 1) / 2
  *   n = nearest((x − low) × (L / range)) kept to [0, L]; 0 where range is 0 · x ≈ offset + scale × (n − h)
  *
- * Padding counts as zeros, in values' scales not at all. A q8 code is n − h as i8. q4 takes 16 channels to 8 bytes: byte i holds n of channel i (low nibble) and of channel i + 8 (high).
+ * Padding counts as zeros, in values' scales not at all. A q8 code is n − h as i8. q4 takes 16 channels to 8 bytes: byte i holds n of channel i (low nibble) and of channel i + 8 (high);
+ * q2 to 4 bytes: byte i holds n of channels i, i + 4, i + 8 and i + 12, from the lowest bits up.
  *
- * Bounds are tiles of 64 pages, pages contiguous: f32 [2·stride, 64], or i16 [2·stride, 64] | page scales f32 [64], which q8 and
- * q4 have too. Rows 0 … stride − 1 are the lowest keys of the page per channel, the rest the highest, rounded outward. Where a page is
- * one token both are the key itself (as i16 rows store it, where it is q8 or q4) and a tile has `stride` rows.
+ * Bounds are tiles of 64 pages, pages contiguous: f32 [2·stride, 64], or i16 [2·stride, 64] | page scales f32 [64], which packed
+ * types have too. Rows 0 … stride − 1 are the lowest keys of the page per channel, the rest the highest, rounded outward. Where a page is
+ * one token both are the key itself (as i16 rows store it, where rows are packed) and a tile has `stride` rows.
  */
 export const segmentWords = 8
 export const tileRows = 64
 
+/** Bits of a code of the packed types. */
+export const packedBits = { q8: 8, q4: 4, q2: 2 } as const
+export type PackedType = keyof typeof packedBits
+
 /** Whether rows are packed in groups of 64, with an f32 tail. */
-export const isPacked = (type: RowType): type is 'q8' | 'q4' => type === 'q8' || type === 'q4'
+export const isPacked = (type: RowType): type is PackedType => Object.hasOwn(packedBits, type)
 
 /** The type of the rows in a segment's tail. */
 export const tailType = (type: RowType): 'f32' | 'i16' => type === 'i16' ? 'i16' : 'f32'
@@ -59,14 +64,15 @@ export const chunkRows = 1024
 /** Shape of the partial results of one token over as many rows, see `attend`. */
 export const partialShape = (rows: number, heads: number, headDim: number): number[] => [Math.ceil(rows / chunkRows), heads, 2 + strideOf(headDim)]
 
-/** Bytes of one held row of one KV head: keys, values, scales, position; of q8 and q4 a 64th of a group. */
+/** Bytes of one held row of one KV head: keys, values, scales, position; of packed types a 64th of a group. */
 export function rowBytes(type: RowType, headDim: number): number {
   const stride = strideOf(headDim)
   switch (type) {
     case 'f32': return 8 * stride + 4
     case 'i16': return 4 * stride + 12
-    case 'q8': return 2 * stride + stride / 8 + 12
-    case 'q4': return stride + stride / 8 + 12
+    case 'q8':
+    case 'q4':
+    case 'q2': return stride * packedBits[type] / 4 + stride / 8 + 12
   }
 }
 

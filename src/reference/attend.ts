@@ -5,7 +5,7 @@ import type { Memory, State } from './memory.ts'
 import { nearest } from './nearest.ts'
 import { rowsOf, type Rows } from './segment.ts'
 
-/** The query [headDim] at address `at` as a score reads it: i16 rows meet codes in [−4095, 4095] × scale, rounded as rows are; q8 and q4 count as numbers. */
+/** The query [headDim] at address `at` as a score reads it: i16 rows meet codes in [−4095, 4095] × scale, rounded as rows are; packed ones count as numbers. */
 export function queryOf(m: Memory, at: number, headDim: number, type: number): Float64Array {
   const x = Float64Array.from(m.f32.subarray(at / 4, at / 4 + headDim))
   if (type !== rowTypes.i16) return x

@@ -1,5 +1,4 @@
-import { rowTypes } from '../kernels/operations.ts'
-import { rowBytes, strideOf, tileRows } from '../kernels/rows.ts'
+import { packedBits, rowBytes, strideOf, tileRows, type PackedType } from '../kernels/rows.ts'
 import type { Memory } from './memory.ts'
 import { nearest, smallestRow } from './nearest.ts'
 
@@ -28,24 +27,27 @@ function encode(x: Float32Array, steps: number): { scale: number; offset: number
 }
 
 /** The group that lies at byte `at`. */
-export function groupAt(m: Memory, at: number, headDim: number, type: number): Group {
-  const stride = strideOf(headDim), q8 = type === rowTypes.q8
-  const steps = q8 ? 255 : 15, half = (steps + 1) / 2
-  const vector = q8 ? stride : stride / 2
+export function groupAt(m: Memory, at: number, headDim: number, type: PackedType): Group {
+  const stride = strideOf(headDim), bits = packedBits[type]
+  const steps = 2 ** bits - 1, half = (steps + 1) / 2
+  const vector = stride * bits / 8
   const values = at + tileRows * vector, keyScales = values + tileRows * vector, keyOffsets = keyScales + 4 * stride
   const valueScales = keyOffsets + 4 * stride, valueOffsets = valueScales + 4 * tileRows, positions = valueOffsets + 4 * tileRows
 
+  // 16 channels go to 2 × bits bytes: channel c to byte c modulo their number, the first of those from the lowest bits on.
+  const place = (vectors: number, row: number, c: number): { byte: number; shift: number } => {
+    const lane = c & 15, bytes = 2 * bits
+    return { byte: vectors + row * vector + (c >> 4) * bytes + lane % bytes, shift: Math.floor(lane / bytes) * bits }
+  }
+  // An i8 is n − 128: the top bit the other way round.
+  const flip = bits === 8 ? half : 0
   function put(vectors: number, row: number, c: number, n: number): void {
-    if (q8) m.u8[vectors + row * vector + c] = n - half
-    else {
-      const byte = vectors + row * vector + (c >> 4) * 8 + (c & 7)
-      m.u8[byte] = c & 8 ? m.u8[byte]! & 15 | n << 4 : m.u8[byte]! & 240 | n
-    }
+    const { byte, shift } = place(vectors, row, c)
+    m.u8[byte] = m.u8[byte]! & ~(steps << shift) | (n ^ flip) << shift
   }
   function get(vectors: number, row: number, c: number): number {
-    if (q8) return (m.u8[vectors + row * vector + c]! << 24) >> 24
-    const byte = m.u8[vectors + row * vector + (c >> 4) * 8 + (c & 7)]!
-    return (c & 8 ? byte >> 4 : byte & 15) - half
+    const { byte, shift } = place(vectors, row, c)
+    return (m.u8[byte]! >> shift & steps ^ flip) - half
   }
   const number = (scale: number, offset: number, code: number): number => fround(m.f32[offset / 4]! + fround(m.f32[scale / 4]! * code))
   const channels = (of: (c: number) => number): Float32Array => Float32Array.from({ length: headDim }, (_, c) => of(c))
@@ -55,7 +57,7 @@ export function groupAt(m: Memory, at: number, headDim: number, type: number): G
     value: row => channels(c => number(valueScales + 4 * row, valueOffsets + 4 * row, get(values, row, c))),
     position: row => m.u32[positions / 4 + row]!,
     write(rows) {
-      m.u8.fill(0, at, at + tileRows * rowBytes(q8 ? 'q8' : 'q4', headDim))
+      m.u8.fill(0, at, at + tileRows * rowBytes(type, headDim))
       for (let c = 0; c < stride; c++) {
         // Padding is a channel of zeros.
         const keys = Float32Array.from(rows, ({ key }) => key[c] ?? 0)

@@ -1,5 +1,5 @@
 import { rowTypes } from '../kernels/operations.ts'
-import { rowBytes, segmentWords, strideOf, tileRows } from '../kernels/rows.ts'
+import { packedBits, rowBytes, segmentWords, strideOf, tileRows, type PackedType } from '../kernels/rows.ts'
 import { groupAt, type Group, type RowNumbers } from './groups.ts'
 import type { Memory } from './memory.ts'
 import { nearest, smallestRow } from './nearest.ts'
@@ -12,7 +12,7 @@ export interface Rows {
   key(row: number): Float32Array
   value(row: number): Float32Array
   position(row: number): number
-  /** Quantises as the row type says; rows of q8 and q4 must be in the tail. */
+  /** Quantises as the row type says; packed rows must be in the tail. */
   write(row: number, key: ArrayLike<number>, value: ArrayLike<number>, position: number): void
 }
 
@@ -35,12 +35,15 @@ export function packVector(x: ArrayLike<number>): { codes: Int16Array; scale: nu
   return { codes: Int16Array.from(x, v => nearest(Math.fround(Math.fround(v) * inverse))), scale: Math.fround(largest / 4095) }
 }
 
-export const isPackedType = (type: number): boolean => type === rowTypes.q8 || type === rowTypes.q4
+/** The packed type of this number. */
+const packedType = (type: number): PackedType | undefined => (Object.keys(packedBits) as PackedType[]).find(name => rowTypes[name] === type)
+
+export const isPackedType = (type: number): boolean => packedType(type) !== undefined
 
 export const rowsOf = (m: Memory, segments: number, head: number, headDim: number, type: number): Rows =>
   isPackedType(type) ? packedRows(m, segments, head, headDim, type) : plainRows(m, segments, head, headDim, type)
 
-/** Rows of q8 or q4: groups in base, f32 rows in the tail. */
+/** Rows of a packed type: groups in base, f32 rows in the tail. */
 function packedRows(m: Memory, segments: number, head: number, headDim: number, type: number): Rows {
   const tail = plainRows(m, segments, head, headDim, rowTypes.f32)
   const split = (): number => m.u32[segments / 4 + head * segmentWords + 1]!
@@ -56,10 +59,12 @@ function packedRows(m: Memory, segments: number, head: number, headDim: number, 
 }
 
 /** Group i of a segment's base. */
-const groupOf = (m: Memory, segments: number, head: number, headDim: number, type: number, i: number): Group =>
-  groupAt(m, m.u32[segments / 4 + head * segmentWords + 2]! + i * tileRows * rowBytes(type === rowTypes.q8 ? 'q8' : 'q4', headDim), headDim, type)
+const groupOf = (m: Memory, segments: number, head: number, headDim: number, type: number, i: number): Group => {
+  const packed = packedType(type)!
+  return groupAt(m, m.u32[segments / 4 + head * segmentWords + 2]! + i * tileRows * rowBytes(packed, headDim), headDim, packed)
+}
 
-/** Makes these the rows of a q8 or q4 segment, from row `first` (a multiple of 64) on: whole groups, then the tail. */
+/** Makes these the rows of a packed segment, from row `first` (a multiple of 64) on: whole groups, then the tail. */
 export function storePacked(m: Memory, segments: number, head: number, headDim: number, type: number, given: readonly RowNumbers[], first: number): void {
   const at = segments / 4 + head * segmentWords, whole = given.length - given.length % tileRows
   for (let row = 0; row < whole; row += tileRows) groupOf(m, segments, head, headDim, type, (first + row) / tileRows).write(given.slice(row, row + tileRows))

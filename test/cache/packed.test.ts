@@ -6,14 +6,14 @@ import { methods, parseMethod } from '../../src/methods/index.ts'
 import { everywhere, on, part, tokensOf } from '../methods/bare.ts'
 import { createStack, type Stack } from '../methods/stack.ts'
 
-// Rows of q8 and q4 as a sequence holds them: whole groups of 64, an f32 tail.
+// Packed rows as a sequence holds them: whole groups of 64, an f32 tail.
 
 const sizes = { heads: 4, kvHeads: 2, headDim: 16 }, { kvHeads, headDim } = sizes
 const range = (from: number, to: number): number[] => Array.from({ length: to - from }, (_, i) => from + i)
-const packedTypes = ['q8', 'q4'] as const
+const packedTypes = ['q8', 'q4', 'q2'] as const
 
 /** By hand: 64 keys and values of 16 channels, a scale and an offset for each channel and each row, positions. */
-const groupBytes = { q8: 2 * 64 * 16 + 2 * 4 * 16 + 2 * 4 * 64 + 4 * 64, q4: 64 * 16 + 2 * 4 * 16 + 2 * 4 * 64 + 4 * 64 }
+const groupBytes = { q8: 2 * 64 * 16 + 2 * 4 * 16 + 2 * 4 * 64 + 4 * 64, q4: 64 * 16 + 2 * 4 * 16 + 2 * 4 * 64 + 4 * 64, q2: 64 * 8 + 2 * 4 * 16 + 2 * 4 * 64 + 4 * 64 }
 /** 64 rows of f32 keys and values and their positions. */
 const tailBytes = 64 * (2 * 4 * 16 + 4)
 
@@ -127,8 +127,8 @@ for (const name of every)
       broken.free()
     })
 
-test('appended rows of q8 and q4 are f32 rows', () => {
-  assert.equal((['f32', 'i16', 'q8', 'q4'] as const).map(tailType), ['f32', 'i16', 'f32', 'f32'])
+test('appended rows of packed types are f32 rows', () => {
+  assert.equal((['f32', 'i16', 'q8', 'q4', 'q2'] as const).map(tailType), ['f32', 'i16', 'f32', 'f32', 'f32'])
 })
 
 test.run()

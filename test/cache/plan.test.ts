@@ -67,7 +67,7 @@ test('an answer is planned up to 256 tokens', () =>
 
 const variants = ['quest,variant=rocketkv', 'sparq,variant=rocketkv', 'rocketkv,recent=8', 'snapkv,variant=kvpress,window=16', 'chunkkv,variant=kvpress,window=16']
 for (const name of [...Object.keys(methods), ...variants])
-  for (const kv of ['f32', 'i16', 'q8', 'q4'] as RowType[])
+  for (const kv of ['f32', 'i16', 'q8', 'q4', 'q2'] as RowType[])
     test(`${name}, ${kv}: what a run holds is what was told before`, async () => {
       const k = await on('wasm')
       for (const dense of ['auto', 'never'])

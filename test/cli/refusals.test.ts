@@ -37,7 +37,7 @@ for (const [args, said] of [
   [['--method', 'snapkv,window=0'], /window must be a whole number from 1 on, got 0/],
   [['--method', 'snapkv,kernel=4'], /kernel must be odd/],
   [['--method', ''], /method must be one of .*, got nothing/],
-  [['--kv', 'q2'], /--kv must be one of f32, i16, q8, q4, got q2/],
+  [['--kv', 'q3'], /--kv must be one of f32, i16, q8, q4, q2, got q3/],
   [['--kv', 'q8', '--precision', 'exact'], /--kv must be f32 where --precision is exact, got q8/],
   [['--kv', 'i16', '--precision', 'exact'], /--kv must be f32 where --precision is exact, got i16/],
   [['--precision', 'double'], /--precision must be one of fast, exact, got double/],

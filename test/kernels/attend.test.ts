@@ -6,7 +6,7 @@ import { compare, type Bench, type Outputs } from './harness.ts'
 
 // Values are below 1. f32: rounding of scores of size up to about 10 and of sums over the rows. i16: the reference rounds the
 // query to the same codes and integer sums are exact, but weights are rounded to 13 … 15 bits of a tile's largest.
-const tolerance = { f32: 1e-5, i16: 1e-4, q8: 1e-4, q4: 1e-4 }
+const tolerance = { f32: 1e-5, i16: 1e-4, q8: 1e-4, q4: 1e-4, q2: 1e-4 }
 /** Most an i16 element may be off on average over an output. */
 const meanTolerance = 2e-5
 const valuesOf = (n: number): Float32Array => normal(n, 3).map(v => v / 4)
@@ -71,7 +71,7 @@ const close: typeof same = (what, ...ways) => compare(what, async b => {
   return {}
 })
 
-const types: RowType[] = ['i16', 'f32', 'q8', 'q4']
+const types: RowType[] = ['i16', 'f32', 'q8', 'q4', 'q2']
 /** Rows of a group cannot be taken back. */
 const ragged = (type: RowType, shorter: number): Partial<Case> => isPacked(type) ? {} : { shorter }
 

@@ -20,7 +20,7 @@ async function build(b: Bench, { type, kvHeads, headDim, pageSize, count, split 
   return tiles(b, segments, kvHeads - 1, type, headDim, pageSize, capacity)
 }
 
-for (const type of ['f32', 'i16', 'q8', 'q4'] as const) {
+for (const type of ['f32', 'i16', 'q8', 'q4', 'q2'] as const) {
   for (const count of [...lengths, 200])
     test(`${type}, ${count} rows`, async () => {
       for (const pageSize of [1, 2, 3, 4, 7, 16, count + 1])

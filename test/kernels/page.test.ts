@@ -41,7 +41,7 @@ async function check(what: string, s: Shape, query: Float32Array, count: number,
   })
 }
 
-for (const type of ['f32', 'i16', 'q8', 'q4'] as const) {
+for (const type of ['f32', 'i16', 'q8', 'q4', 'q2'] as const) {
   test(`scores of ${type} pages, every length`, async () => {
     for (const count of [...lengths, 513])
       for (const pageSize of [1, 2, 3, 4, 16, count + 1]) {

@@ -20,7 +20,7 @@ async function parts(b: Bench, segments: Tensor, kvHeads: number, type: RowType,
 
 const scales = [1, 1e-3, 1e-30, 2 ** -116, 2 ** -117, 1e-40, 1e30, 0]
 
-const types: RowType[] = ['f32', 'i16', 'q8', 'q4']
+const types: RowType[] = ['f32', 'i16', 'q8', 'q4', 'q2']
 
 for (const type of types) {
   test(`append packs ${type} rows bit for bit`, async () => {
@@ -67,7 +67,7 @@ for (const type of types) {
   })
 }
 
-for (const type of ['q8', 'q4'] as const) {
+for (const type of ['q8', 'q4', 'q2'] as const) {
   test(`all rows of every type become ${type} rows`, async () => {
     for (const fromType of types)
       for (const count of [1, 63, 64, 65, 200])
@@ -81,17 +81,18 @@ for (const type of ['q8', 'q4'] as const) {
   })
 
   test(`${type} rows come back within half a step of their channel's (key) or row's (value) range`, async () => {
-    const steps = type === 'q8' ? 255 : 15, headDim = 20, count = 64
+    const bits = { q8: 8, q4: 4, q2: 2 }[type], steps = 2 ** bits - 1, headDim = 20, count = 64
     await compare('round trip', async b => {
       for (const scale of [1, 1e-3, 1e-30, 1e30, 0]) {
         const keys = normal(count * headDim, 3).map((x, i) => scale * (x * (1 + i % 5) + i % 3)), values = normal(count * headDim, 4).map(x => x * scale)
         const packed = await b.segments({ kvHeads: 1, headDim, type, keys, values, count, capacity: 64 })
-        const words = await b.k.read(packed), stride = strideOf(headDim), vector = type === 'q8' ? stride : stride / 2
+        const words = await b.k.read(packed), stride = strideOf(headDim), vector = stride * bits / 8
         assert.equal([words[0], words[1]], [64, 64])
         const bytes = await b.k.read({ shape: [64 * rowBytes(type, headDim)], type: 'u8', address: words[2]!, bytes: 64 * rowBytes(type, headDim) }) as Uint8Array
         const numbers = new Float32Array(bytes.buffer, 128 * vector, 2 * stride + 128), positions = new Uint32Array(bytes.buffer, bytes.length - 256)
         const code = (of: number, row: number, c: number): number => type === 'q8' ? new Int8Array(bytes.buffer)[of + row * vector + c]!
-          : (bytes[of + row * vector + (c >> 4) * 8 + c % 8]! >> (c & 8 ? 4 : 0) & 15) - 8
+          : type === 'q4' ? (bytes[of + row * vector + (c >> 4) * 8 + c % 8]! >> (c & 8 ? 4 : 0) & 15) - 8
+          : (bytes[of + row * vector + (c >> 4) * 4 + c % 4]! >> 2 * (c % 16 >> 2) & 3) - 2
         for (let row = 0; row < count; row++) {
           assert.is(positions[row], row)
           for (let c = 0; c < headDim; c++) {

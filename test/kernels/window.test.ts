@@ -35,7 +35,7 @@ const checkTokens = (what: string, { type, rows, group = 3, headDim = 32, split 
     return { out: { data: await b.k.read(out), tolerance } }
   })
 
-const types: RowType[] = ['i16', 'f32', 'q8', 'q4']
+const types: RowType[] = ['i16', 'f32', 'q8', 'q4', 'q2']
 
 for (const type of types) {
   test(`scoreWindow ${type}: row counts and windows`, async () => {

@@ -40,7 +40,7 @@ function counting(k: Kernels): { k: Kernels; live: Map<number, Tensor> } {
 const inLines = (bytes: number): number => Math.max(64, Math.ceil(bytes / 64) * 64)
 
 for (const name of every)
-  for (const kv of ['f32', 'i16', 'q8', 'q4'] as RowType[])
+  for (const kv of ['f32', 'i16', 'q8', 'q4', 'q2'] as RowType[])
     test(`${name}, ${kv}: the ledger's bytes are those allocated, and all come back`, async () => {
       const plain = await on('wasm')
       const run = async (): Promise<void> => {
@@ -136,7 +136,7 @@ for (const name of every)
   test(`${name}: what fits the budget is full attention, bit for bit`, async () => {
     const k = await on('wasm')
     const policy = parseMethod(name)
-    for (const kv of ['f32', 'i16', 'q8', 'q4'] as RowType[]) {
+    for (const kv of ['f32', 'i16', 'q8', 'q4', 'q2'] as RowType[]) {
       const got = await serve(k, sizes, policy, given, { tokens, budget: tokens + 16, kv })
       const full = await serve(k, sizes, methods.full(), given, { tokens, budget, kv })
       assert.ok(got.planned.dense, got.planned.reason)
@@ -155,7 +155,7 @@ for (const name of every.filter(name => parseMethod(name).evicts && !parseMethod
     let dense = 0
     for (const n of [40, 100, 200, 300])
       for (const most of [32, 48, 64, 128, 256])
-        for (const kv of ['f32', 'i16', 'q8', 'q4'] as RowType[]) {
+        for (const kv of ['f32', 'i16', 'q8', 'q4', 'q2'] as RowType[]) {
           const t = part(given, tokens - n)
           const got = await serve(k, sizes, parseMethod(name), t, { tokens: n, budget: most, kv })
           for (const { kvBytes, kvBytesFull } of got.ledgers) assert.ok(kvBytes <= kvBytesFull, `${n} tokens, budget ${most}: ${kvBytes} > ${kvBytesFull}`)

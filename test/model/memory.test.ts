@@ -38,7 +38,7 @@ test('what does not fit is refused before a byte is taken', async () => {
   const model = await load(tiny, { limit: needed - 1 }), before = model.kernels.memory()
   const error = await failure(model.generate({ ids }, options).all())
   assert.is(error.code, 'memory')
-  assert.match(error.message, /^memory must stay within \d+ MB, got \d+ MB of weights and \d+ MB for 8000 prompt tokens under full; kv q8 or kv q4 or a prompt of 7900 tokens would fit$/)
+  assert.match(error.message, /^memory must stay within \d+ MB, got \d+ MB of weights and \d+ MB for 8000 prompt tokens under full; kv q8 or kv q4 or kv q2 or a prompt of 7900 tokens would fit$/)
   assert.equal(model.kernels.memory(), before)
   // What the method saves is what lets it fit.
   const story = model.generate({ ids }, { ...options, method: rocketkv(), budget: 256, ignoreEos: true })
@@ -57,7 +57,7 @@ test('a refusal names budgets, cache types and lengths that fit, and they do', a
   }
   const limit = await limitOf({ budget: 256 }), model = await load(tiny, { limit, kv: 'f32' })
   const error = await failure(model.generate({ ids }, { method, budget: 1024, maxTokens }).all())
-  const [, budget, kv, tokens] = /under rocketkv; a budget of (\d+) or kv (\w+) or kv q8 or kv q4 or a prompt of (\d+) tokens would fit$/.exec(error.message) ?? []
+  const [, budget, kv, tokens] = /under rocketkv; a budget of (\d+) or kv (\w+) or kv q8 or kv q4 or kv q2 or a prompt of (\d+) tokens would fit$/.exec(error.message) ?? []
   assert.equal([budget, kv], ['256', 'i16'], error.message)
   for (const [given, options] of [[ids, { budget: 256 }], [ids.slice(0, Number(tokens)), { budget: 1024 }]] as const)
     await model.generate({ ids: given }, { method, maxTokens, ...options }).all()
