@@ -19,7 +19,6 @@ export interface CacheOptions extends LayerOptions {
  */
 export interface Cache {
   readonly policy: Policy
-  readonly kv: RowType
   plan(): Planned
   /** Tokens that were appended: the next one's position. */
   seen(): number
@@ -111,11 +110,16 @@ export function createCache(o: CacheOptions, start?: Start): Cache {
   }
 
   function setPlan(total: number): void {
-    planned = planFor({ policy, shape, kv, budget, tokens: total, answer })
+    const packed = held.find(layer => layer && isPacked(layer.type))?.type
+    // Rows that were packed stay so.
+    planned = { ...planFor({ policy, shape, kv, budget, tokens: total, answer }), ...packed && { kv: packed } }
   }
 
+  /** How rows are held, of layers that do not slide. */
+  const stored = (): LayerOptions => ({ k, shape, kv: planned.kv })
+
   /** Rows of a layer under the policy. RocketKV-MT votes with this turn's queries alone (methods-core B6), the others with the last ones. */
-  const cut = (index: number, source: LayerCache): Promise<LayerCache> => compressLayer(o,
+  const cut = (index: number, source: LayerCache): Promise<LayerCache> => compressLayer(stored(),
     { policy, plan: planned, index, source, seen, window: Math.min(window, policy.history ? fresh : seen), work: cutting, state })
 
   /** The rows of a layer that its window still sees. They are few: they stay as they were read, whatever kv says. */
@@ -139,8 +143,12 @@ export function createCache(o: CacheOptions, start?: Start): Cache {
 
   /** A layer that holds all it was given, as kv says. */
   async function store(at: number, source: LayerCache): Promise<LayerCache> {
-    if (held[at]) await packLayer(o, source)
-    return held[at] ??= await storeLayer(o, source, { more: answer, ring: window, seen })
+    if (held[at]?.type === planned.kv) {
+      await packLayer(o, source)
+      return source
+    }
+    replace(held, at, await storeLayer(stored(), source, { more: answer, ring: window, seen }))
+    return held[at]!
   }
 
   function replace(of: (LayerCache | undefined)[], at: number, layer: LayerCache): void {
@@ -166,7 +174,7 @@ export function createCache(o: CacheOptions, start?: Start): Cache {
   }
 
   return {
-    policy, kv,
+    policy,
     plan: () => planned,
     seen: () => seen,
     begin(tokens, expected = answer) {
@@ -184,7 +192,7 @@ export function createCache(o: CacheOptions, start?: Start): Cache {
       const sees = windowOf(at), room = sees ? slidingRoom(answer) : answer, all = (layer?.heads[0]!.count ?? 0) + rows
       const cut = sees ? leftBehind(all, sees) > 0 : cutsAt(all) && !policy.history
       if (layer) ensureRoom(o, layer, rows, cut ? 0 : room)
-      else if (cut || !sees && isPacked(kv)) {
+      else if (cut || !sees && isPacked(planned.kv)) {
         passing ??= createLayer(o, { rows: rowsEach(fresh), ring: window, type: readType(kv) })
         for (const s of passing.heads) s.count = 0
         writeTable(o, passing)
@@ -227,7 +235,7 @@ export function createCache(o: CacheOptions, start?: Start): Cache {
         }
         if (cuts) (policy.history ? active : held)[at] = await cut(at, source)
         if (cuts && !policy.history) continue
-        const layer = held[at] = isPacked(kv) ? await storeLayer(o, source, { more: answer, ring: window, seen }) : forkLayer(o, source, answer)
+        const layer = held[at] = isPacked(planned.kv) ? await storeLayer(stored(), source, { more: answer, ring: window, seen }) : forkLayer(o, source, answer)
         if (!cuts) await index(layer)
       }
       await finish()

@@ -7,7 +7,7 @@ type Chosen = Pick<Policy, 'name' | 'paper' | 'plan'> & Partial<Policy>
 export function compose(method: Chosen): Policy {
   const policy: Policy = {
     parameters: {}, budget: 'held', second: 'what was kept', evicts: true, history: false, dense: 'auto',
-    when: prefillOnly(), score: null, pool: asIs(), allocate: uniform(), select: everything(), decode: readAll(),
+    when: prefillOnly(), score: null, pool: asIs(), allocate: uniform(), select: everything(), store: null, decode: readAll(),
     ...method,
   }
   if (policy.history && !policy.evicts)

@@ -14,6 +14,8 @@ export interface Planned extends Plan {
   readonly tokens: number
   readonly answer: number
   readonly budget: number
+  /** How rows are held. */
+  readonly kv: RowType
 }
 
 /** Longest answer that the planner counts on; longer ones grow the cache. */
@@ -38,6 +40,14 @@ export const fullBytes = (shape: Shape, kv: RowType, tokens: number, answer: num
 
 interface Wanted extends Request { readonly policy: Policy; readonly kv: RowType }
 
+interface Holding { readonly policy: Policy; readonly kv: RowType; readonly layers: Shape; readonly rows: number; readonly pageSize?: number; readonly sums?: boolean }
+
+/** How so many rows are held, and in how many bytes: as the method stores them where that takes no more than what `kv` says. */
+function holding({ policy: { store, dense }, kv, layers, rows, pageSize = 0, sums = false }: Holding): { readonly kv: RowType; readonly bytes: number } {
+  const [stored, plain] = [store?.type ?? kv, kv].map(type => ({ kv: type, bytes: heldBytes(layers, type, rows, pageSize, sums) })) as [{ kv: RowType; bytes: number }, { kv: RowType; bytes: number }]
+  return dense === 'never' || stored.bytes <= plain.bytes ? stored : plain
+}
+
 /** After `layer` only `tokens` of a prompt's tokens go on. */
 export interface GoingOn { readonly layer: number; readonly tokens: number }
 
@@ -45,19 +55,18 @@ export interface GoingOn { readonly layer: number; readonly tokens: number }
 export function planFor({ policy, kv, ...request }: Wanted): Planned {
   const { tokens, answer, budget, shape } = request
   if (!Number.isInteger(budget) || budget < 1) throw fault('usage', `budget must be a whole number of tokens from 1 on, got ${budget}`)
+  const layers = seeingAll(shape)
+  const all = holding({ policy, kv, layers, rows: tokens + answer })
   const base = { tokens, answer, budget }
-  const dense = (reason: string): Planned => ({ kept: tokens, read: tokens + answer, pageSize: 0, channels: 0, reserve: answer, ...base, dense: true, fellBack: policy.budget !== 'none' || policy.evicts, reason })
+  const dense = (reason: string): Planned => ({ kept: tokens, read: tokens + answer, pageSize: 0, channels: 0, reserve: answer, ...base, kv: all.kv, dense: true, fellBack: policy.budget !== 'none' || policy.evicts, reason })
   if (policy.budget === 'none' && !policy.evicts) return dense('it keeps and reads everything')
-  if (policy.dense === 'never') return { ...policy.plan(request), ...base, dense: false, fellBack: false, reason: '' }
+  if (policy.dense === 'never') return { ...policy.plan(request), ...base, kv: policy.store?.type ?? kv, dense: false, fellBack: false, reason: '' }
   if (policy.budget !== 'none' && tokens + answer <= budget) return dense(`prompt and answer (${tokens} + ${answer} tokens) fit the budget of ${budget}`)
   const plan = policy.plan(request)
   if (plan.read >= tokens + answer) return dense(`it would read every one of ${tokens} + ${answer} rows`)
-  if (policy.evicts && !policy.history) {
-    const layers = seeingAll(shape)
-    const own = heldBytes(layers, kv, Math.min(plan.kept, tokens) + plan.reserve, plan.pageSize, policy.decode.sums), full = heldBytes(layers, kv, tokens + answer, 0)
-    if (own > full) return dense(`it would hold ${own} bytes, more than the full cache's ${full}`)
-  }
-  return { ...plan, ...base, dense: false, fellBack: false, reason: '' }
+  const own = holding({ policy, kv, layers, rows: Math.min(plan.kept, tokens) + plan.reserve, pageSize: plan.pageSize, sums: policy.decode.sums })
+  if (policy.evicts && !policy.history && own.bytes > all.bytes) return dense(`it would hold ${own.bytes} bytes, more than the full cache's ${all.bytes}`)
+  return { ...plan, ...base, kv: own.kv, dense: false, fellBack: false, reason: '' }
 }
 
 export interface Footprint {
@@ -84,7 +93,7 @@ export function footprint({ propagate, ...wanted }: Wanted & { readonly propagat
   const pageSize = dense ? 0 : planned.pageSize, sums = !dense && policy.decode.sums
   const evicts = policy.evicts && !dense
   const parts = partsOf(seeingAll(shape).layers, tokens, propagate)
-  const bytes = ({ layers }: Part, rows: number, pageSize = 0, sums = false): number => heldBytes({ ...shape, layers }, kv, rows, pageSize, sums)
+  const bytes = ({ layers }: Part, rows: number, pageSize = 0, sums = false): number => heldBytes({ ...shape, layers }, planned.kv, rows, pageSize, sums)
   const own = (part: Part): number => bytes(part, kept + reserve, pageSize, sums)
   const cut = (part: Part): boolean => evicts && kept < part.tokens
   const sum = (of: (part: Part) => number): number => parts.reduce((total, part) => total + of(part), 0)
@@ -92,7 +101,7 @@ export function footprint({ propagate, ...wanted }: Wanted & { readonly propagat
   // A cut while decoding makes the layer anew beside the old one.
   const again = evicts && tokens + answer > kept && Array.from({ length: answer }, (_, i) => i + 1).some(policy.when) ? own({ layers: 1, tokens }) : 0
   // One layer's rows as a prompt is read into them, where they are cut or packed from.
-  const passes = isPacked(kv) || cut(parts[0]!) && !policy.history || windows.some(window => leftBehind(tokens, window))
+  const passes = isPacked(planned.kv) || cut(parts[0]!) && !policy.history || windows.some(window => leftBehind(tokens, window))
   const passing = passes ? heldBytes({ ...shape, layers: 1 }, readType(kv), tokens, 0) : 0
   const settled = again && !cut(parts[0]!) ? Math.max(held, sliding + sum(own)) : held
   const inWindows = windows.reduce((rows, window) => rows + (window ? tokens - leftBehind(tokens, window) : 0), 0)

@@ -87,8 +87,11 @@ export interface DecodeSelect {
   finish?(k: Kernels, out: Tensor, rows: Rows, layer: Layer): void
 }
 
-/** What a method's budget counts: rows held per KV head, rows read per step, the paper's traffic, or nothing (it finds its own). */
-export type BudgetMeaning = 'held' | 'read' | 'traffic' | 'none'
+/** How held rows lie. Prompts are read into rows as `--kv` says, and stored as a layer is done. */
+export interface Store { readonly name: string; readonly type: RowType }
+
+/** What a method's budget counts: rows held per KV head, the bytes of so many i16 rows, rows read per step, the paper's traffic, or nothing (it finds its own). */
+export type BudgetMeaning = 'held' | 'bytes' | 'read' | 'traffic' | 'none'
 /** What a second question finds: everything, or what the first one left. */
 export type SecondQuestion = 'everything' | 'what was kept'
 
@@ -111,5 +114,7 @@ export interface Policy {
   readonly pool: Pool
   readonly allocate: Allocate
   readonly select: Select
+  /** null: rows lie as `--kv` says. */
+  readonly store: Store | null
   readonly decode: DecodeSelect
 }

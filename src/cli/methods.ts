@@ -5,13 +5,13 @@ import { outputFlags, usageError, type Command } from './options.ts'
 import { print, printJson, say, table } from './output.ts'
 
 const meanings: Readonly<Record<Policy['budget'], string>> = {
-  held: 'tokens held per KV head', read: 'tokens read per step', traffic: "the paper's t: tokens of traffic per step", none: 'none',
+  held: 'tokens held per KV head', bytes: 'tokens of i16 rows per KV head: as many bytes are held', read: 'tokens read per step', traffic: "the paper's t: tokens of traffic per step", none: 'none',
 }
 
 /** The seven stages, `·` where a method does as the full cache does. */
 const stages = (policy: Policy): Record<string, string> => ({
   when: policy.when.name, score: policy.score?.name ?? asFull, pool: policy.pool.name, allocate: policy.allocate.name, select: policy.select.name,
-  store: policy.history ? 'whole history, beside what is selected' : asFull, decodeSelect: policy.decode.name,
+  store: policy.history ? 'whole history, beside what is selected' : policy.store?.name ?? asFull, decodeSelect: policy.decode.name,
 })
 
 const finds: Readonly<Record<Policy['second'], string>> = { everything: 'everything', 'what was kept': 'what the first one left' }

@@ -157,7 +157,7 @@ export const run: Command = {
     if (json) {
       await printJson({
         model: model.name, architecture: model.config.architecture, method: policy.name, parameters: policy.parameters, budget, ...propagate ? { propagate } : {},
-        backend: model.kernels.name, build: model.kernels.build, threads: model.kernels.threads, kv: model.kv, precision: model.precision,
+        backend: model.kernels.name, build: model.kernels.build, threads: model.kernels.threads, kv: policy.store?.type ?? model.kv, precision: model.precision,
         promptTokens: story.promptTokens, tokens: story.tokens, text: story.text, stopReason: endings[story.stopReason!],
         timings: { loadMs, ...story.timings }, ledger: story.ledger, ...top !== undefined && read ? { logits: logitSummary(await story.promptLogits(), top) } : {},
       })

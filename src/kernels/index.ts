@@ -3,6 +3,6 @@ export { integerLayout, layouts, packedBytes, packings, recordBytes, sources, ty
 export { createKernels, type Kernels, type Program } from './kernels.ts'
 export type { Machine, Registers, Sharing } from './machine.ts'
 export { operations, rowTypes, type OperationName, type Operands, type RowType } from './operations.ts'
-export { boundBytes, chunkRows, isPacked, packedBits, partialShape, readType, roomBytes, roomFor, rowBytes, segmentWords, strideOf, tailType, tileRows, wholeGroups, wholeTiles, type PackedType } from './rows.ts'
+export { boundBytes, chunkRows, isPacked, packedBits, partialShape, readType, roomBytes, roomFor, roomMost, rowBytes, segmentWords, strideOf, tailType, tileRows, wholeGroups, wholeTiles, type PackedType } from './rows.ts'
 export { whole } from './whole.ts'
 export type { Data, Tensor, Type } from './tensor.ts'

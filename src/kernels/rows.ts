@@ -84,6 +84,11 @@ export const roomBytes = (type: RowType, headDim: number, rows: number): number 
   ? wholeGroups(rows) * rowBytes(type, headDim) + tileRows * rowBytes('f32', headDim)
   : roomFor(type, rows) * rowBytes(type, headDim)
 
+/** The most rows whose places take at most so many bytes; fewer than 0 where a packed type's tail takes more. */
+export const roomMost = (type: RowType, headDim: number, bytes: number): number => isPacked(type)
+  ? (Math.floor((bytes - tileRows * rowBytes('f32', headDim)) / (tileRows * rowBytes(type, headDim))) + 1) * tileRows - 1
+  : Math.floor(bytes / (tileRows * rowBytes(type, headDim))) * tileRows
+
 /** Bytes of the page bounds of `pages` pages of one KV head, in whole tiles. */
 export function boundBytes(type: RowType, headDim: number, pageSize: number, pages: number): number {
   const rows = (pageSize === 1 ? 1 : 2) * strideOf(headDim)

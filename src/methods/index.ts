@@ -3,17 +3,21 @@ import { chunkkv } from './chunkkv.ts'
 import { exactTopk } from './exact-topk.ts'
 import { full } from './full.ts'
 import { hsa } from './hsa.ts'
+import { kivi } from './kivi.ts'
+import { quantizedPruning } from './quantized-pruning.ts'
 import { quest } from './quest.ts'
 import { rocketkvMt } from './rocketkv-mt.ts'
 import { rocketkv } from './rocketkv.ts'
 import { snapkv } from './snapkv.ts'
 import { sparq } from './sparq.ts'
 import { streaming } from './streaming.ts'
+import { combine } from '../cache/combine.ts'
 import { fault } from '../cache/fault.ts'
 
 /** Every method by its name: a factory from parameters to a policy. */
 export const methods = {
   full, rocketkv, 'rocketkv-mt': rocketkvMt, hsa, snapkv, chunkkv, streaming, quest, sparq, 'exact-topk': exactTopk,
+  kivi, 'quantized-pruning': quantizedPruning,
 } as const
 
 export type MethodName = keyof typeof methods
@@ -29,7 +33,7 @@ const optional: Partial<Record<MethodName, readonly string[]>> = {
 }
 
 /** Choices of parameters that are words. */
-const choices: Readonly<Record<string, readonly string[]>> = { dense: ['auto', 'never'], pool: ['average', 'maximum'] }
+const choices: Readonly<Record<string, readonly string[]>> = { dense: ['auto', 'never'], pool: ['average', 'maximum'], bits: ['2', '4', '8'] }
 const variants: Partial<Record<MethodName, readonly string[]>> = {
   snapkv: ['paper', 'kvpress'], streaming: ['paper', 'kvpress'], chunkkv: ['paper', 'kvpress'], 'exact-topk': ['paper', 'perQueryHead'], quest: ['paper', 'rocketkv'], sparq: ['paper', 'rocketkv'],
 }
@@ -44,7 +48,7 @@ function parameter(method: MethodName, defaults: Policy['parameters'], key: stri
   const words = name === 'variant' ? variants[method] ?? ['paper'] : choices[name]
   if (words) {
     if (!words.includes(value)) throw fault('usage', `${method}: ${key} must be one of ${words.join(', ')}, got ${value}`)
-    return [name, value]
+    return [name, /^\d+$/.test(value) ? Number(value) : value]
   }
   const least = name === 'sinks' || name.startsWith('forced') || name === 'recent' ? 0 : 1
   if (!/^\d+$/.test(value) || Number(value) < least) throw fault('usage', `${method}: ${key} must be a whole number from ${least} on, got ${value || 'nothing'}`)
@@ -52,8 +56,19 @@ function parameter(method: MethodName, defaults: Policy['parameters'], key: stri
   return [name, Number(value)]
 }
 
-/** A policy from text: `snapkv`, or `snapkv,window=16,kernel=5`. */
+/** A policy from text: `snapkv`, `snapkv,window=16,kernel=5`, or several: `snapkv,window=16+kivi,bits=4`, `snapkv,budget=1024+quest`. */
 export function parseMethod(text: string): Policy {
+  const parts = text.split('+')
+  return parts.length === 1 ? single(text) : combine(parts.map(part => {
+    const words = part.split(','), own = words.find(word => /^\s*budget\s*=/.test(word)), budget = own?.slice(own.indexOf('=') + 1).trim()
+    const policy = single(words.filter(word => word !== own).join(','))
+    if (budget === undefined) return { policy }
+    if (!/^[1-9]\d{0,6}$/.test(budget)) throw fault('usage', `${policy.name}: budget must be a whole number of tokens from 1 on, got ${budget || 'nothing'}`)
+    return { policy, budget: Number(budget) }
+  }))
+}
+
+function single(text: string): Policy {
   const [name = '', ...pairs] = text.split(',').map(part => part.trim())
   if (!names.includes(name as MethodName)) throw fault('usage', `method must be one of ${names.join(', ')}, got ${name || 'nothing'}`)
   const method = name as MethodName

@@ -1,7 +1,7 @@
 import { footprint, heldBytes, seeingAll, type Footprint } from '../cache/plan.ts'
 import type { Policy } from '../cache/policy.ts'
 import { scratchBytes } from '../kernels/scratch.ts'
-import { integerLayout, tileRows, type Layout, type RowType } from '../kernels/index.ts'
+import { isPacked, readType, integerLayout, tileRows, type Layout, type RowType } from '../kernels/index.ts'
 import type { Config } from './config.ts'
 import type { Precision } from './llama.ts'
 import { shapeFor, tileTokens } from './prefill.ts'
@@ -70,15 +70,15 @@ export function memoryPlan(config: Config, request: MemoryRequest): MemoryPlan {
   const told = footprint({ policy, kv, shape, tokens, answer, budget, propagate })
   const fresh = tokens - (reading?.shared ?? 0)
   const rings = (window: number): number => 4 * window * heads * headDim * config.layers
-  const { kept, dense } = told.planned
+  const { kept, dense, kv: stored } = told.planned
   const cuts = policy.evicts && !dense && kept < tokens
   let cache = told.held + rings(wanted), passing = told.peak - told.held
   if (cuts && !policy.history) passing += rings(wanted) / config.layers
   if (reading) {
     // A question's rows lie beside the reading's whole tiles; what reads all rows shares those, and has the rest of its own.
     const whole = Math.floor(reading.shared / tileRows) * tileRows
-    passing = heldBytes(shape, kv, tokens - whole, 0) + rings(reading.window)
-    if (!cuts || policy.history) cache += rings(reading.window) - heldBytes(seeingAll(shape), kv, whole, 0)
+    passing = heldBytes(shape, readType(kv), tokens - whole, 0) + rings(reading.window)
+    if (!isPacked(stored) && (!cuts || policy.history)) cache += rings(reading.window) - heldBytes(seeingAll(shape), kv, whole, 0)
   }
   const hidden = 4 * fresh * dim, angles = 4 * fresh * (1 + ropes.length * rotary)
   const one = waveBytes(config, 1, layouts, precision) + 4 * (1 + ropes.length * rotary + dim + penaltyWindow)

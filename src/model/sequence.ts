@@ -52,6 +52,7 @@ export function createSequence(network: Network, options: SequenceOptions, start
   const { policy, budget, answer, kv, precision, sampling = greedy } = options
   const propagate = propagationOf(options.propagate)
   const { k, config, weights } = network
+  if (precision === 'exact' && policy.store) throw fault('usage', `${policy.name}: precision must be fast where rows are packed, got exact`)
   const cache: Cache = start?.cache ?? createCache({ k, shape: shapeOf(network), kv, policy, budget, answer })
   const { wave, stream, state, history, historyCount } = whole(k, k => ({
     wave: createWave(k, config, weights, precision, 1), stream: createStream(k, config, 1),
