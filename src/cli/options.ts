@@ -60,7 +60,7 @@ export const engineFlags: Flags = {
 }
 
 export const methodFlags: Flags = {
-  method: { type: 'string', value: 'NAME[,key=value…]', help: 'KV-cache method (default rocketkv; `pocketkv methods` lists all)' },
+  method: { type: 'string', value: 'NAME[,key=value…]', help: 'KV-cache method (default rocketkv; `pocketkv methods` lists all); A+B puts two together' },
   budget: { type: 'string', value: 'N', help: "the method's budget in tokens (default 512)" },
 }
 

@@ -117,7 +117,7 @@ test('the embedded model answers from a packed cache, in fewer bytes under every
       const story = reading.generate(question, { method: methods.full(), maxTokens: 24 })
       assert.is(await story.all(), answer, `${kv}: ${question}`)
     }
-    for (const name of Object.keys(methods)) {
+    for (const name of Object.keys(methods).filter(name => !parseMethod(name).store)) {
       // Beside packed rows page bounds weigh more: the planner would fall back to full attention where the method is to be seen.
       const policy: Policy = { ...parseMethod(name), dense: 'never' }, story = reading.generate(questions[0]!.question, { method: policy, budget: 256, maxTokens: 24 })
       await story.all()
