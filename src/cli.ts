@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { chat } from './cli/chat.ts'
 import { demo } from './cli/demo.ts'
+import { evaluation } from './cli/eval.ts'
 import { inspect } from './cli/inspect.ts'
 import { methods } from './cli/methods.ts'
 import { has, help, parse, usageError, type Command } from './cli/options.ts'
@@ -11,7 +12,7 @@ import { run } from './cli/run.ts'
 import { template } from './cli/template.ts'
 import { detokenize, tokenize } from './cli/tokens.ts'
 
-const commands: readonly Command[] = [run, chat, demo, methods, inspect, plan, models, tokenize, detokenize, template]
+const commands: readonly Command[] = [run, chat, demo, evaluation, methods, inspect, plan, models, tokenize, detokenize, template]
 
 /** What the program ends with, by the code of an error. */
 const exitCodes: Readonly<Record<string, number>> = { usage: 2, model: 3, fit: 4, memory: 4, backend: 5, interrupted: 130, internal: 1 }

@@ -2,6 +2,7 @@
 export { load, type Model } from './load.ts'
 export { methods } from './methods/index.ts'
 export { compose } from './cache/compose.ts'
+export { combine } from './cache/combine.ts'
 export type { Cache } from './cache/cache.ts'
 export type { Ledger } from './cache/ledger.ts'
 export type { Policy } from './cache/policy.ts'

@@ -2,11 +2,11 @@ import type { Policy } from '../cache/policy.ts'
 import type { Model } from '../load.ts'
 import type { Asked, Reading } from '../model/reading.ts'
 import type { Sequence } from '../model/sequence.ts'
-import { makeDocument, makeQuestions, type Fact } from './corpus.ts'
+import { makeDocument, makeQuestions, type Document, type Fact } from './corpus.ts'
 import { fault } from '../cache/fault.ts'
 
 /** Most tokens of an answer: the longest of the corpus has 17. */
-const answerTokens = 24
+export const answerTokens = 24
 /** Facts of a short document: enough for two rounds of questions. */
 const leastFacts = 40
 
@@ -41,13 +41,10 @@ export interface TrialRow {
 export interface Trial { readonly tokens: number; readonly questions: number; readonly rows: readonly TrialRow[] }
 
 /** Sums over the questions of one method. */
-interface Tally { right: number; second: number; bytes: number; rows: number; decoded: number; decodeMs: number; dense: boolean }
+export interface Tally { right: number; second: number; bytes: number; rows: number; decoded: number; decodeMs: number; dense: boolean }
 
-/**
- * Reads a seeded document once; reads each question once on top of it, for all methods; answers it under every method; then asks each of
- * them a second question, on what the first has left of its cache.
- */
-export async function trial({ model, policies, budget, tokens, questions, seed, signal, progress }: TrialOptions): Promise<Trial> {
+/** A seeded document, and questions about it for two rounds, none asked twice. */
+export function twoRounds({ model, tokens, questions, seed }: Pick<TrialOptions, 'model' | 'tokens' | 'questions' | 'seed'>): { document: Document; first: Fact[]; second: Fact[] } {
   const count = (text: string): number => model.tokenizer.encode(text).length
   const usual = Math.max(8, Math.min(200, Math.floor(tokens / 100)))
   const document = makeDocument({ tokens, seed, count, facts: Math.max(leastFacts, usual) })
@@ -56,6 +53,15 @@ export async function trial({ model, policies, budget, tokens, questions, seed, 
     throw fault('usage', `questions must be at most ${askable} for a document of ${tokens} tokens, got ${questions}`)
   const first = makeQuestions(document, questions, seed)
   const second = makeQuestions({ ...document, facts: document.facts.filter(fact => !first.includes(fact)) }, questions, seed + 1)
+  return { document, first, second }
+}
+
+/**
+ * Reads a seeded document once; reads each question once on top of it, for all methods; answers it under every method; then asks each of
+ * them a second question, on what the first has left of its cache.
+ */
+export async function trial({ model, policies, budget, tokens, questions, seed, signal, progress }: TrialOptions): Promise<Trial> {
+  const { document, first, second } = twoRounds({ model, tokens, questions, seed })
   const watch = signal ? { signal } : {}
 
   const started = performance.now()
@@ -90,7 +96,8 @@ export async function trial({ model, policies, budget, tokens, questions, seed, 
   return { tokens: document.tokens, questions, rows }
 }
 
-async function answerBoth(model: Model, sequence: Sequence, first: Fact, second: Fact, tally: Tally, signal?: AbortSignal): Promise<void> {
+/** Answers a question and then another on what the first left. */
+export async function answerBoth(model: Model, sequence: Sequence, first: Fact, second: Fact, tally: Tally, signal?: AbortSignal): Promise<void> {
   const one = await answer(model, sequence, signal)
   const ledger = await sequence.ledger()
   tally.right += Number(one.text === first.answer)

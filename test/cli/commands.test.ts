@@ -6,12 +6,12 @@ import { randomLlama, writeGguf } from '../gguf/write.ts'
 import { withSmollm } from '../models.ts'
 import { cli, file, json } from './program.ts'
 
-const commands = ['run', 'chat', 'demo', 'methods', 'inspect', 'plan', 'models', 'tokenize', 'detokenize', 'template']
+const commands = ['run', 'chat', 'demo', 'eval', 'methods', 'inspect', 'plan', 'models', 'tokenize', 'detokenize', 'template']
 /** cli.md's flags. */
 const flags: Record<string, readonly string[]> = {
   run: ['model', 'method', 'budget', 'kv', 'precision', 'build', 'backend', 'threads', 'json', 'quiet', 'no-color', 'document', 'prompt', 'system', 'raw', 'max-tokens', 'temperature',
     'top-k', 'top-p', 'min-p', 'repeat-penalty', 'seed', 'stop', 'ignore-eos', 'logits', 'kept', 'tokens', 'context', 'extend'],
-  demo: ['tokens', 'methods', 'json'], plan: ['model', 'tokens'], tokenize: ['model', 'no-special'], detokenize: ['model'], template: ['model', 'no-generation-prompt'],
+  demo: ['tokens', 'methods', 'json'], eval: ['methods', 'budgets', 'json'], plan: ['model', 'tokens'], tokenize: ['model', 'no-special'], detokenize: ['model'], template: ['model', 'no-generation-prompt'],
 }
 
 for (const command of commands) test(`help: ${command}`, async () => {

@@ -84,6 +84,14 @@ test('usage: nothing to answer, with --json', async () => {
 test('usage: more questions than a document has facts', () =>
   refused(['demo', '--tokens', '1024', '--questions', '1000'], 2, 'usage', /questions must be at most \d+ for a document of 1024 tokens, got 1000/))
 
+for (const [args, sentence] of [
+  [['--budgets', '128,x'], /--budgets must be whole numbers of tokens from 1 on, got x/],
+  [['--budgets', '0'], /--budgets must be whole numbers of tokens from 1 on, got 0/],
+  [['--tokens', '40000'], /--tokens must be at most 32000, got 40000/],
+  [['--methods', 'snapkv+chunkkv'], /at most one method that chooses rows to keep, got snapkv and chunkkv/],
+  [['now'], /eval takes flags only, got now/],
+] as const) test(`usage: eval ${args.join(' ')}`, () => refused(['eval', ...args], 2, 'usage', sentence))
+
 test('usage: an unknown command', () => refused(['rnu'], 2, 'usage', /command must be one of run, chat, .*, got rnu/))
 test('usage: help for an unknown command', () => refused(['help', 'rnu'], 2, 'usage', /got rnu/))
 
