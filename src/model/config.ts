@@ -137,11 +137,13 @@ function readLayers(header: Header, architecture: string, { sliding, still }: Ro
   if (window < 0) throw new GgufError(`${key('attention.sliding_window')} must not be negative, got ${window}`)
   const slides = window ? pattern(header, key('attention.sliding_window_pattern'), sliding!.period, layers) : []
   const own = window && sliding?.base !== undefined
+  // One that is as long as every prompt hides nothing: such a layer is cut like any other.
+  const hiding = window < Math.max(context, expected) ? window : 0
   const ropes = own ? [rope, { base: float(header, key('rope.freq_base_swa'), sliding.base === 'same' ? rope.base : sliding.base as number), divisors: null, magnitude: 1 }] : [rope]
   return {
     ropes,
     kinds: Array.from({ length: layers }, (_, i) => ({
-      window: slides[i] ? window : 0,
+      window: slides[i] ? hiding : 0,
       rope: still && (i + 1) % still === 0 ? null : own && slides[i] ? 1 : 0,
     })),
   }
