@@ -60,6 +60,15 @@ test('strip takes characters, as in Python', () => {
   for (const [expression, expected] of cases) assert.is(chat(`[{{ ${expression} }}]`)(hi), `[${expected}]`, expression)
 })
 
+test('string takes lists and dictionaries, as in Python', () => {
+  const cases: [string, string][] = [
+    ["['a', 1, 2.5, 2.0, true, none] | string", "['a', 1, 2.5, 2.0, True, None]"], ["{'a': [{}], 'b': [[]]} | string", "{'a': [{}], 'b': [[]]}"],
+    ['["it\'s", \'say "a"\', \'both: "\\\'\'] | string', `["it's", 'say "a"', 'both: "\\'']`], ["['é\\n\\t\\\\\u0001\u00a0\u200b'] | string", "['é\\n\\t\\\\\\x01\\xa0\\u200b']"],
+    ["'a' | string", 'a'], ['5 | string', '5'], ['2.0 | string', '2.0'], ['none | string', 'None'], ['nothing | string', ''], ["('a' ~ 1) | string | upper", 'A1'], ["'a' + 1 | string", 'a1'],
+  ]
+  for (const [expression, expected] of cases) assert.is(chat(`{{ ${expression} }}`)(hi), expected, expression)
+})
+
 test('named templates', () => {
   assert.is(chat([{ name: 'rag', template: 'no' }, { name: 'default', template: 'yes' }])(hi), 'yes')
   assert.is(chatTemplate(new Map([[`${key}.default`, 'yes'], [`${key}.rag`, 'no']]), ends)(hi), 'yes')
