@@ -89,11 +89,25 @@ const architectures: Readonly<Record<string, Row>> = {
 
 export const supportedArchitectures = (): string[] => Object.keys(architectures)
 
+/** Letters that architectures of one family have in common at least. */
+const familyLetters = 3
+
+/** Of the architectures that run, one of the same family: `qwen3` for `qwen3moe`. Nothing where there is none. */
+function nearest(architecture: string): string {
+  const common = (name: string): number => {
+    let n = 0
+    while (n < name.length && name[n] === architecture[n]) n++
+    return n
+  }
+  const [best] = supportedArchitectures().map(name => ({ name, letters: common(name) })).sort((a, b) => b.letters - a.letters)
+  return best!.letters >= familyLetters ? `; nearest is ${best!.name}` : ''
+}
+
 /** The configuration, or a GgufError in one sentence that says what cannot be run and what can. expected: tokens it will be given, all it was trained on unless told. */
 export function readConfig(header: Header, expected?: number): Config {
   const architecture = text(header, 'general.architecture')
   const row = architectures[architecture]
-  if (!row) throw new GgufError(`architecture must be one of ${supportedArchitectures().join(', ')}, got ${architecture}`)
+  if (!row) throw new GgufError(`architecture must be one of ${supportedArchitectures().join(', ')}, got ${architecture}${nearest(architecture)}`)
   const key = (name: string): string => `${architecture}.${name}`
   const whole = (name: string, otherwise?: number): number => {
     const value = integer(header, key(name), otherwise)

@@ -66,7 +66,9 @@ test('LongRope: the long divisors where the context is longer than the original 
 
 const refused: readonly (readonly [string, string, Metadata, RegExp])[] = [
   ['an unknown architecture', 'llama', { 'general.architecture': 'mamba' }, /^architecture must be one of llama, qwen2, qwen3, gemma2, gemma3, phi3, smollm3, granite, olmo2, got mamba$/],
-  ['a mixture of experts, by name', 'llama', { 'general.architecture': 'qwen3moe' }, /got qwen3moe$/],
+  ['a mixture of experts, by name', 'llama', { 'general.architecture': 'qwen3moe' }, /got qwen3moe; nearest is qwen3$/],
+  ['a relative of one that runs', 'llama', { 'general.architecture': 'gemma3n' }, /got gemma3n; nearest is gemma3$/],
+  ['an older one of a family', 'llama', { 'general.architecture': 'phi2' }, /got phi2; nearest is phi3$/],
   ['a mixture of experts, by number', 'granite', { 'granite.expert_count': 8 }, /^the model must be dense, got a mixture of 8 experts$/],
   ['an unknown rope scaling', 'llama', { 'llama.rope.scaling.type': 'su' }, /^llama\.rope\.scaling\.type must be none, linear, yarn or longrope, got su$/],
   ['scaling without a factor', 'llama-linear', { 'llama.rope.scaling.factor': undefined }, /llama\.rope\.scaling\.factor/],
