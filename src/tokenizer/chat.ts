@@ -61,7 +61,7 @@ function templateSource(metadata: Metadata): string {
   const others = [...metadata.keys()].filter(name => name.startsWith(`${key}.`)).map(name => name.slice(key.length + 1))
     .concat(entries.map(entry => String((entry as { name?: unknown } | null)?.name)))
   const got = others.length ? `only ${others.join(', ')}` : 'none'
-  throw modelError(`a chat needs ${key} in the file, got ${got}: use --raw to send the text as it is`)
+  throw modelError(`a chat needs ${key} in the file, got ${got}: run --raw sends the text as it is`)
 }
 
 /** Names under which templates ask whether to think: Qwen's, and DeepSeek's and Granite's. */

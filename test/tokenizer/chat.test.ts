@@ -76,9 +76,9 @@ test('named templates', () => {
 
 test('errors are one sentence about the file', () => {
   assert.is(failure(() => chatTemplate(new Map(), ends)),
-    'a chat needs tokenizer.chat_template in the file, got none: use --raw to send the text as it is')
+    'a chat needs tokenizer.chat_template in the file, got none: run --raw sends the text as it is')
   assert.is(failure(() => chatTemplate(new Map([[`${key}.rag`, 'no']]), ends)),
-    'a chat needs tokenizer.chat_template in the file, got only rag: use --raw to send the text as it is')
+    'a chat needs tokenizer.chat_template in the file, got only rag: run --raw sends the text as it is')
   assert.is(failure(() => chat('{{ raise_exception("Roles must\nalternate") }}')(hi)),
     'tokenizer.chat_template could not be rendered: Roles must alternate')
   assert.match(failure(() => chat('{% if %}')), /^tokenizer\.chat_template could not be read: [^\n]+$/)
