@@ -5,11 +5,10 @@ import { loadModel } from './engine.ts'
 import { engineFlags, outputFlags, usageError, type Command, type Flags } from './options.ts'
 import { bytesText, print, printJson, progressBar } from './output.ts'
 
-/** The model was trained for up to 32,768 tokens, question and answer included. */
+/** The embedded model was trained for up to 32,768 tokens, question and answer included. */
 const most = 32_000
 const fewest = 12, firstSeed = 7
 
-const { model: _, ...withoutModel } = engineFlags
 const flags: Flags = {
   methods: { type: 'string', value: 'A,B,…', help: 'methods, and methods put together with + (default: every one)' },
   budgets: { type: 'string', value: 'N,N,…', help: 'budgets of each method in tokens (default 128,256,512)' },
@@ -17,7 +16,7 @@ const flags: Flags = {
   questions: { type: 'string', value: 'N', help: `questions about each document (default ${fewest})` },
   documents: { type: 'string', value: 'N', help: 'documents (default 1)' },
   seed: { type: 'string', value: 'N', help: `of the first document (default ${firstSeed})` },
-  ...withoutModel, ...outputFlags,
+  ...engineFlags, ...outputFlags,
 }
 
 /** Rows of several documents as one each, in the order of the first document. */
