@@ -1,9 +1,14 @@
 import type { Policy } from '../cache/policy.ts'
+import { adakv } from './adakv.ts'
 import { chunkkv } from './chunkkv.ts'
 import { exactTopk } from './exact-topk.ts'
 import { full } from './full.ts'
 import { hsa } from './hsa.ts'
+import { keydiff } from './keydiff.ts'
+import { knorm } from './knorm.ts'
+import { pyramidkv } from './pyramidkv.ts'
 import { quest } from './quest.ts'
+import { random } from './random.ts'
 import { rocketkvMt } from './rocketkv-mt.ts'
 import { rocketkv } from './rocketkv.ts'
 import { snapkv } from './snapkv.ts'
@@ -13,7 +18,7 @@ import { fault } from '../cache/fault.ts'
 
 /** Every method by its name: a factory from parameters to a policy. */
 export const methods = {
-  full, rocketkv, 'rocketkv-mt': rocketkvMt, hsa, snapkv, chunkkv, streaming, quest, sparq, 'exact-topk': exactTopk,
+  full, rocketkv, 'rocketkv-mt': rocketkvMt, hsa, snapkv, pyramidkv, adakv, chunkkv, knorm, keydiff, random, streaming, quest, sparq, 'exact-topk': exactTopk,
 } as const
 
 export type MethodName = keyof typeof methods
@@ -31,7 +36,7 @@ const optional: Partial<Record<MethodName, readonly string[]>> = {
 /** Choices of parameters that are words. */
 const choices: Readonly<Record<string, readonly string[]>> = { dense: ['auto', 'never'], pool: ['average', 'maximum'] }
 const variants: Partial<Record<MethodName, readonly string[]>> = {
-  snapkv: ['paper', 'kvpress'], streaming: ['paper', 'kvpress'], chunkkv: ['paper', 'kvpress'], 'exact-topk': ['paper', 'perQueryHead'], quest: ['paper', 'rocketkv'], sparq: ['paper', 'rocketkv'],
+  snapkv: ['paper', 'kvpress'], pyramidkv: ['paper', 'kvpress'], adakv: ['paper', 'kvpress'], streaming: ['paper', 'kvpress'], chunkkv: ['paper', 'kvpress'], 'exact-topk': ['paper', 'perQueryHead'], quest: ['paper', 'rocketkv'], sparq: ['paper', 'rocketkv'],
 }
 
 /** More tokens than any prompt has; numbers beyond it are slips of the hand, and would not fit a program's words. */
@@ -46,7 +51,7 @@ function parameter(method: MethodName, defaults: Policy['parameters'], key: stri
     if (!words.includes(value)) throw fault('usage', `${method}: ${key} must be one of ${words.join(', ')}, got ${value}`)
     return [name, value]
   }
-  const least = name === 'sinks' || name.startsWith('forced') || name === 'recent' ? 0 : 1
+  const least = name === 'sinks' || name === 'floor' || name.startsWith('forced') || name === 'recent' ? 0 : 1
   if (!/^\d+$/.test(value) || Number(value) < least) throw fault('usage', `${method}: ${key} must be a whole number from ${least} on, got ${value || 'nothing'}`)
   if (Number(value) > mostTokens) throw fault('usage', `${method}: ${key} must be at most ${mostTokens}, got ${value}`)
   return [name, Number(value)]
