@@ -38,3 +38,5 @@ export const pack: i32 = 36
 export const normalizeHeads: i32 = 37
 export const join: i32 = 38
 export const softcap: i32 = 39
+export const keyScore: i32 = 60
+export const shareRows: i32 = 61

@@ -15,7 +15,8 @@ import { mergeChunks, mergeChunksBlocks } from './chunks'
 import { sample, sampleBlocks } from './sample'
 import { scoreWindow, scoreWindowBlocks, tokenScore, tokenScoreBlocks } from './window'
 import { pool, poolBlocks, sumSets, sumSetsBlocks, chunkScore, chunkScoreBlocks, raiseLast, raiseLastBlocks } from './pool'
-import { topk, topkBlocks, topChunks, topChunksBlocks } from './topk'
+import { keyScore, keyScoreBlocks } from './keyScore'
+import { topk, topkBlocks, shareRows, shareRowsBlocks, topChunks, topChunksBlocks } from './topk'
 import { bounds, boundsBlocks } from './bounds'
 import { chooseChannels, chooseChannelsBlocks, pageScore, pageScoreBlocks, questScore, questScoreBlocks, pageWeights, pageWeightsBlocks } from './page'
 import { topPages, topPagesBlocks, firstAndLast, firstAndLastBlocks } from './topPages'
@@ -64,6 +65,8 @@ function blocks(code: i32, a: usize): i32 {
     case op.normalizeHeads: return normalizeHeadsBlocks(a)
     case op.join: return joinBlocks(a)
     case op.softcap: return softcapBlocks(a)
+    case op.keyScore: return keyScoreBlocks(a)
+    case op.shareRows: return shareRowsBlocks(a)
     default: return 0
   }
 }
@@ -110,6 +113,8 @@ export function execute(code: i32, a: usize, block: i32, scratch: usize): void {
     case op.normalizeHeads: normalizeHeads(a, block, scratch); break
     case op.join: join(a, block, scratch); break
     case op.softcap: softcap(a, block, scratch); break
+    case op.keyScore: keyScore(a, block, scratch); break
+    case op.shareRows: shareRows(a, block, scratch); break
   }
 }
 

@@ -37,18 +37,19 @@ export function scoreWindowBlocks(a: usize): i32 {
  * query after query; heads ascending, within a head the window ascending. scratch: factors, queries, scores [4, tokens in tiles], a tile of keys.
  */
 export function scoreWindow(a: usize, block: i32, scratch: usize): void {
-  const sets = load<i32>(a, 12), rows = load<i32>(a, 20), heads = load<i32>(a, 24), kvHeads = load<i32>(a, 28)
+  const sets = load<i32>(a, 12), tokens = load<i32>(a, 20), heads = load<i32>(a, 24), kvHeads = load<i32>(a, 28)
   const headDim = load<i32>(a, 32), type = load<i32>(a, 36), ringRows = load<i32>(a, 40), window = load<i32>(a, 44), scale = load<f32>(a, 48), cap = load<f32>(a, 52)
   const group = heads / kvHeads, each = heads / sets
   const out = load<usize>(a) + (<usize>(block * load<i32>(a, 16)) << 2)
   const segment = segmentOf(load<usize>(a, 8), sets == kvHeads ? block : block / group)
+  const rows = min(tokens, countOf(segment))
   const bytes = vectorBytes(tailType(type), headDim)
   const step = <usize>((rows + 63) & ~63) << 2
   const factors = scratch, queries = scratch + 64, scores = queries + <usize>QUERIES * vectorBytes(F32, headDim)
   const columns = max(0, rows - window)
   // A prompt shorter than the window has no query for the window's first places.
   const first = max(0, window - rows)
-  memory.fill(out, 0, <usize>rows << 2)
+  memory.fill(out, 0, <usize>tokens << 2)
   for (let h = block * each; h < (block + 1) * each; h++)
     for (let i = first; i < window; i += QUERIES) {
       const n = min(QUERIES, window - i)

@@ -1,8 +1,8 @@
 import { chunkRows, isPacked, partialShape, readType, rowTypes, whole, type Kernels, type RowType, type Tensor } from '../kernels/index.ts'
 import { compressLayer, indexLayer, layerView, storeLayer, workspace } from './compress.ts'
-import { advanced, copyLayer, createLayer, ensureIndex, ensureRoom, forkLayer, freeLayer, layerBytes, mostRows, packed, packLayer, positionsOf, writeTable, type LayerCache, type LayerOptions } from './layer.ts'
+import { advanced, copyLayer, createLayer, ensureIndex, ensureRoom, forkLayer, freeLayer, layerBytes, mostCount, mostRows, packed, packLayer, positionsOf, writeTable, type LayerCache, type LayerOptions } from './layer.ts'
 import type { Ledger } from './ledger.ts'
-import { fullBytes, planFor, type Planned } from './plan.ts'
+import { fullBytes, keptAt, planFor, type Planned } from './plan.ts'
 import type { Policy, Rows } from './policy.ts'
 import { leftBehind, slides, sliding, slidingRoom } from './slide.ts'
 
@@ -139,7 +139,9 @@ export function createCache(o: CacheOptions, start?: Start): Cache {
   }
 
   /** Whether a layer that has so many rows with the prompt's is cut. */
-  const cutsAt = (rows: number): boolean => cuts && rows > planned.kept
+  const cutsAt = (at: number, rows: number): boolean => cuts && rows > keptAt(planned, at)
+  /** The least that a layer keeps. */
+  const least = (): number => Math.min(...every.map(at => keptAt(planned, at)))
 
   /** A layer that holds all it was given, as kv says. */
   async function store(at: number, source: LayerCache): Promise<LayerCache> {
@@ -182,15 +184,15 @@ export function createCache(o: CacheOptions, start?: Start): Cache {
       answer = expected
       asked = seen + tokens
       state = new Map()
-      const rows = Math.max(0, ...held.map((layer, at) => windowOf(at) ? 0 : layer?.heads[0]?.count ?? 0)) + tokens
+      const rows = Math.max(0, ...held.map((layer, at) => windowOf(at) ? 0 : layer ? mostCount(layer) : 0)) + tokens
       // A cut cache keeps its plan: the next turn is cut back to it (methods-core B6). One that holds everything plans anew.
       if (seen === 0 || planned.dense || policy.history || !policy.evicts) setPlan(rows)
-      cuts = policy.evicts && !planned.dense && rows > planned.kept
+      cuts = policy.evicts && !planned.dense && rows > least()
     },
     enter(at, rows = fresh) {
       let layer = held[at]
-      const sees = windowOf(at), room = sees ? slidingRoom(answer) : answer, all = (layer?.heads[0]!.count ?? 0) + rows
-      const cut = sees ? leftBehind(all, sees) > 0 : cutsAt(all) && !policy.history
+      const sees = windowOf(at), room = sees ? slidingRoom(answer) : answer, all = (layer ? mostCount(layer) : 0) + rows
+      const cut = sees ? leftBehind(all, sees) > 0 : cutsAt(at, all) && !policy.history
       if (layer) ensureRoom(o, layer, rows, cut ? 0 : room)
       else if (cut || !sees && isPacked(planned.kv)) {
         passing ??= createLayer(o, { rows: rowsEach(fresh), ring: window, type: readType(kv) })
@@ -210,7 +212,7 @@ export function createCache(o: CacheOptions, start?: Start): Cache {
       before = rows
       if (windowOf(at)) {
         if (leftBehind(source.heads[0]!.count, windowOf(at))) replace(held, at, await slide(at, source))
-      } else if (!cutsAt(source.heads[0]!.count)) {
+      } else if (!cutsAt(at, mostCount(source))) {
         freeLayer(o, active[at])
         active[at] = undefined
         await index(await store(at, source))
@@ -227,16 +229,17 @@ export function createCache(o: CacheOptions, start?: Start): Cache {
       fresh = asked = seen = layers[0]!.heads[0]!.count
       state = new Map()
       setPlan(seen)
-      cuts = policy.evicts && !planned.dense && seen > planned.kept
+      cuts = policy.evicts && !planned.dense && seen > least()
       for (const [at, source] of layers.entries()) {
         if (windowOf(at)) {
           held[at] = leftBehind(seen, windowOf(at)) ? await slide(at, source) : forkLayer(o, source, slidingRoom(answer))
           continue
         }
-        if (cuts) (policy.history ? active : held)[at] = await cut(at, source)
-        if (cuts && !policy.history) continue
+        const cutHere = cutsAt(at, seen)
+        if (cutHere) (policy.history ? active : held)[at] = await cut(at, source)
+        if (cutHere && !policy.history) continue
         const layer = held[at] = isPacked(planned.kv) ? await storeLayer(stored(), source, { more: answer, ring: window, seen }) : forkLayer(o, source, answer)
-        if (!cuts) await index(layer)
+        if (!cutHere) await index(layer)
       }
       await finish()
     },
@@ -302,7 +305,7 @@ export function createCache(o: CacheOptions, start?: Start): Cache {
       let moved = slid.length > 0
       for (const at of every) {
         const source = held[at]!
-        if (windowOf(at) || source.heads[0]!.count <= planned.kept) continue
+        if (windowOf(at) || mostCount(source) <= keptAt(planned, at)) continue
         replace(held, at, await cut(at, source))
         moved = true
       }

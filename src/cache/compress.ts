@@ -1,5 +1,5 @@
 import { rowTypes, type Kernels, type Tensor } from '../kernels/index.ts'
-import { createLayer, ensureIndex, freeLayer, setCounts, type LayerCache, type LayerOptions } from './layer.ts'
+import { createLayer, ensureIndex, freeLayer, mostCount, setCounts, type LayerCache, type LayerOptions } from './layer.ts'
 import type { Planned } from './plan.ts'
 import type { Layer, Plan, Policy, Rows, Shape } from './policy.ts'
 
@@ -52,7 +52,7 @@ interface Cut {
 
 /** The view of one layer that stages record against. */
 export const layerView = (shape: Shape, { policy, plan, index, source, seen, window, work, state }: Pick<Cut, 'policy' | 'plan' | 'index' | 'source' | 'seen' | 'window' | 'work' | 'state'>): Layer => ({
-  index, shape, kv: source.type, plan, tokens: source.heads[0]!.count, seen, window: Math.min(window, policy.score?.window ?? 0),
+  index, shape, kv: source.type, plan, tokens: mostCount(source), seen, window: Math.min(window, policy.score?.window ?? 0),
   cache: source, temporary: work.temporary, state,
 })
 

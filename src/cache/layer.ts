@@ -89,7 +89,10 @@ export function setCounts(layer: LayerCache, counts: readonly number[]): void {
 /** Rows that a head can ever have before it moves. */
 const capacityOf = (type: RowType, s: Segment): number => (isPacked(type) ? s.base?.capacity ?? 0 : s.split) + s.tailCapacity
 
-/** The same of the longest head. */
+/** Rows that count, of the head that has most. */
+export const mostCount = (layer: LayerCache): number => Math.max(...layer.heads.map(s => s.count))
+
+/** Places of the head that has most. */
 export const mostRows = (layer: LayerCache): number => Math.max(...layer.heads.map(s => capacityOf(layer.type, s)))
 
 /** Room for page bounds (pageSize 0: none) and for the sum of values; true where there was none of that kind before. */

@@ -31,6 +31,10 @@ export interface Request {
 export interface Plan {
   /** Rows per KV head right after prefill: the mean over heads and layers. */
   readonly kept: number
+  /** The same of each layer, where layers differ; those that slide do not count. */
+  readonly layers?: readonly number[]
+  /** The KV heads of a layer share its rows by their scores: `kept` is their mean. */
+  readonly shared?: boolean
   /** Rows read per decode step and KV head. */
   readonly read: number
   /** Tokens per page of the bounds; 0 where the method keeps none. */
@@ -54,7 +58,7 @@ export interface Layer {
   /** Type of the layer's rows: those it is read into while a prompt is cut. */
   readonly kv: RowType
   readonly plan: Planned
-  /** Rows that count, of KV head 0 (all heads hold as many before a prompt is cut). */
+  /** Rows that count, of the KV head that has most; all have as many but where heads shared rows before. */
   readonly tokens: number
   /** Tokens seen: the position that comes next. */
   readonly seen: number
@@ -73,7 +77,7 @@ export type When = (step: number) => boolean
 export interface Score { readonly name: string; readonly window: number; record(k: Kernels, layer: Layer): Scores }
 /** Smooths or groups scores. */
 export type Pool = (k: Kernels, scores: Scores, layer: Layer) => Scores
-/** Rows that each KV head keeps; their mean over heads and layers is plan.kept. */
+/** Rows that each KV head keeps (of plan.shared: their mean); the mean over heads and layers is plan.kept. */
 export type Allocate = (layer: Layer) => number[]
 /** Which rows stay. counts: from `allocate`. scores: null where the method has no score. */
 export type Select = (k: Kernels, scores: Scores | null, counts: readonly number[], layer: Layer) => Rows

@@ -11,8 +11,8 @@ export function shape(where: string, name: string, t: Tensor, must: readonly (nu
 export function checkOperands(name: OperationName, operands: Record<string, Tensor | number | null>): void {
   for (const [field, kind] of Object.entries(operations[name])) {
     const value = operands[field]
-    if (kind === 't' || kind === 'o') {
-      if (kind === 'o' && (value === null || value === undefined)) continue
+    if (kind === 't' || kind.startsWith('o')) {
+      if (kind !== 't' && (value === null || value === undefined)) continue
       if (typeof value !== 'object' || value === null) throw new TypeError(`${name}: ${field} must be a tensor, got ${value}`)
     } else if (kind.endsWith('?') && value === undefined) continue
     else if (typeof value !== 'number' || (kind.startsWith('i') ? !Number.isInteger(value) : Number.isNaN(value)))

@@ -2,7 +2,7 @@ import type { Tensor } from './tensor.ts'
 
 /**
  * Every operation a backend implements: its operands in the order in which a program stores them, one 32-bit word
- * each. `t` is a tensor (its address), `o` an optional tensor (0 where there is none), `i` an integer, `f` an f32; `i?` and `f?` are 0
+ * each. `t` is a tensor (its address), `o` an optional tensor (0 where there is none), `i` an integer, `f` an f32; `o?`, `i?` and `f?` are 0
  * where they are left out.
  *
  * T, P and R are the registers that change between runs: T rows in this batch, P the position of the first of them, R its
@@ -74,9 +74,14 @@ export const operations = {
   /**
    * out [sets, stride] f32: for each key before the window, the attention it gets from the last `window` queries (in `ring`
    * of `ringRows` rows, the newest at position P − 1), softmax over all keys, causal inside the window, capped as in `attend`, summed over the window
-   * and, where sets is kvHeads, over the group. Columns from tokens − window on are 0. tokens = count. SnapKV, arXiv:2404.14469.
+   * and, where sets is kvHeads, over the group. Columns from tokens − window on are 0; tokens is that of the set's KV head, no more than its count. SnapKV, arXiv:2404.14469.
    */
   scoreWindow: { out: 't', ring: 't', segments: 't', sets: 'i', stride: 'i', tokens: 'i', heads: 'i', kvHeads: 'i', headDim: 'i', type: 'i', ringRows: 'i', window: 'i', scale: 'f', cap: 'f?' },
+  /**
+   * out [kvHeads, stride] f32 of each row's key k, 0 from count up to `tokens`. difference 0: −‖k‖; 1: −cosine of k and the mean of all keys, each over its
+   * norm, 0 where k is 0. L2 norm, arXiv:2406.11430; KeyDiff, arXiv:2504.15364.
+   */
+  keyScore: { out: 't', segments: 't', kvHeads: 'i', stride: 'i', tokens: 'i', headDim: 'i', type: 'i', difference: 'i' },
   /** out [sets, stride] = maximum (1) or average (0, always divided by `kernel`) of scores over `kernel` neighbours (odd, any number) inside [0, tokens). */
   pool: { out: 't', scores: 't', sets: 'i', stride: 'i', tokens: 'i', kernel: 'i', maximum: 'i' },
   /** out [1, stride] = sum of scores [sets, stride] over the sets. */
@@ -91,9 +96,16 @@ export const operations = {
   /**
    * rows [sets, capacity] u32 ascending, counts [sets] u32: per set the first `first`, the last `last` and the best of the rest
    * of `tokens` by scores [sets, stride], min(keep[set], tokens, capacity) in all but never fewer than the first and the last,
-   * for which capacity must suffice. Ties keep the earlier, NaN is below everything.
+   * for which capacity must suffice. Ties keep the earlier, NaN is below everything. With `segments` sets is kvHeads, and each set has no more tokens
+   * than its KV head has rows.
    */
-  topk: { rows: 't', counts: 't', scores: 't', keep: 't', sets: 'i', stride: 'i', tokens: 'i', first: 'i', last: 'i', capacity: 'i' },
+  topk: { rows: 't', counts: 't', scores: 't', keep: 't', sets: 'i', stride: 'i', tokens: 'i', first: 'i', last: 'i', capacity: 'i', segments: 'o?' },
+  /**
+   * keep [kvHeads] u32, as `topk` with `segments` takes it: KV heads share `total` rows by scores [kvHeads, stride]. Each keeps its first `first` and last
+   * `last` rows and its best, up to `floor` of them in all; what is left of `total` goes to the best rows of all heads together, ties to the
+   * earlier head, then the earlier row. No head keeps more than its rows. AdaKV, arXiv:2407.11550, Algorithm 1.
+   */
+  shareRows: { keep: 't', scores: 't', segments: 't', kvHeads: 'i', stride: 'i', tokens: 'i', first: 'i', last: 'i', floor: 'i', total: 'i' },
   /** Like topk, in whole chunks: the `chunks` chunks with the highest mean score (in f32), the short last one a chunk too. capacity is at least min(chunks × chunk, tokens). */
   topChunks: { rows: 't', counts: 't', scores: 't', sets: 'i', stride: 'i', tokens: 'i', chunk: 'i', chunks: 'i', capacity: 'i' },
   /** In place: row i of x [·, width] f32 becomes its row rows[i]. rows [count] u32, ascending. FastKV, arXiv:2502.01068. */
@@ -146,13 +158,13 @@ export const operations = {
 } as const
 
 export type OperationName = keyof typeof operations
-type Kind = 't' | 'o' | 'i' | 'f' | 'i?' | 'f?'
-type Operand<K extends Kind> = K extends 't' ? Tensor : K extends 'o' ? Tensor | null : number
+type Kind = 't' | 'o' | 'i' | 'f' | 'o?' | 'i?' | 'f?'
+type Operand<K extends Kind> = K extends 't' ? Tensor : K extends 'o' | 'o?' ? Tensor | null : number
 /** Those of an operation's operands that may be left out. */
-type Optional<N extends OperationName> = { [F in keyof (typeof operations)[N]]: (typeof operations)[N][F] extends 'i?' | 'f?' ? F : never }[keyof (typeof operations)[N]]
+type Optional<N extends OperationName> = { [F in keyof (typeof operations)[N]]: (typeof operations)[N][F] extends 'o?' | 'i?' | 'f?' ? F : never }[keyof (typeof operations)[N]]
 /** What a caller hands to an operation. */
 export type Operands<N extends OperationName> = { readonly [F in Exclude<keyof (typeof operations)[N], Optional<N>>]: Operand<(typeof operations)[N][F] & Kind> }
-  & { readonly [F in Optional<N>]?: number }
+  & { readonly [F in Optional<N>]?: Operand<(typeof operations)[N][F] & Kind> }
 /** What a program holds: addresses and numbers under the same names. */
 export type Words<N extends OperationName> = { readonly [F in keyof (typeof operations)[N]]: number }
 /** One method an operation; a call records it. */

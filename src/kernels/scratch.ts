@@ -26,6 +26,9 @@ const needs: Partial<Record<OperationName, (o: Given) => number>> = {
   // Penalised logits and ids.
   sample: o => number(o, 'n') * 8,
   pool: o => 16 * (number(o, 'tokens') + 2 * Math.min(number(o, 'kernel') >> 1, number(o, 'tokens')) + 8),
+  // Keys of all heads and of one, then places.
+  shareRows: o => 2 * keys(number(o, 'kvHeads') * number(o, 'tokens')) + keys(number(o, 'tokens')),
+  keyScore: o => 4096 + 8 * (number(o, 'headDim') + 15),
   topk: o => keys(number(o, 'tokens')),
   pageWeights: o => keys(number(o, 'stride')),
   topPages: o => 2 * keys(number(o, 'stride')),

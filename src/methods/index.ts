@@ -1,11 +1,16 @@
 import type { Policy } from '../cache/policy.ts'
+import { adakv } from './adakv.ts'
 import { chunkkv } from './chunkkv.ts'
 import { exactTopk } from './exact-topk.ts'
 import { full } from './full.ts'
 import { hsa } from './hsa.ts'
+import { keydiff } from './keydiff.ts'
 import { kivi } from './kivi.ts'
+import { knorm } from './knorm.ts'
+import { pyramidkv } from './pyramidkv.ts'
 import { quantizedPruning } from './quantized-pruning.ts'
 import { quest } from './quest.ts'
+import { random } from './random.ts'
 import { rocketkvMt } from './rocketkv-mt.ts'
 import { rocketkv } from './rocketkv.ts'
 import { snapkv } from './snapkv.ts'
@@ -16,7 +21,7 @@ import { fault } from '../cache/fault.ts'
 
 /** Every method by its name: a factory from parameters to a policy. */
 export const methods = {
-  full, rocketkv, 'rocketkv-mt': rocketkvMt, hsa, snapkv, chunkkv, streaming, quest, sparq, 'exact-topk': exactTopk,
+  full, rocketkv, 'rocketkv-mt': rocketkvMt, hsa, snapkv, pyramidkv, adakv, chunkkv, knorm, keydiff, random, streaming, quest, sparq, 'exact-topk': exactTopk,
   kivi, 'quantized-pruning': quantizedPruning,
 } as const
 
@@ -35,7 +40,7 @@ const optional: Partial<Record<MethodName, readonly string[]>> = {
 /** Choices of parameters that are words. */
 const choices: Readonly<Record<string, readonly string[]>> = { dense: ['auto', 'never'], pool: ['average', 'maximum'], bits: ['2', '4', '8'] }
 const variants: Partial<Record<MethodName, readonly string[]>> = {
-  snapkv: ['paper', 'kvpress'], streaming: ['paper', 'kvpress'], chunkkv: ['paper', 'kvpress'], 'exact-topk': ['paper', 'perQueryHead'], quest: ['paper', 'rocketkv'], sparq: ['paper', 'rocketkv'],
+  snapkv: ['paper', 'kvpress'], pyramidkv: ['paper', 'kvpress'], adakv: ['paper', 'kvpress'], streaming: ['paper', 'kvpress'], chunkkv: ['paper', 'kvpress'], 'exact-topk': ['paper', 'perQueryHead'], quest: ['paper', 'rocketkv'], sparq: ['paper', 'rocketkv'],
 }
 
 /** More tokens than any prompt has; numbers beyond it are slips of the hand, and would not fit a program's words. */
@@ -50,7 +55,7 @@ function parameter(method: MethodName, defaults: Policy['parameters'], key: stri
     if (!words.includes(value)) throw fault('usage', `${method}: ${key} must be one of ${words.join(', ')}, got ${value}`)
     return [name, /^\d+$/.test(value) ? Number(value) : value]
   }
-  const least = name === 'sinks' || name.startsWith('forced') || name === 'recent' ? 0 : 1
+  const least = name === 'sinks' || name === 'floor' || name.startsWith('forced') || name === 'recent' ? 0 : 1
   if (!/^\d+$/.test(value) || Number(value) < least) throw fault('usage', `${method}: ${key} must be a whole number from ${least} on, got ${value || 'nothing'}`)
   if (Number(value) > mostTokens) throw fault('usage', `${method}: ${key} must be at most ${mostTokens}, got ${value}`)
   return [name, Number(value)]

@@ -1,4 +1,5 @@
 import type { Words } from '../kernels/operations.ts'
+import { segmentWords } from '../kernels/rows.ts'
 import type { Memory } from './memory.ts'
 
 /** Places by score, the best first. Ties keep the earlier; NaN is below everything. */
@@ -20,16 +21,33 @@ export function put(m: Memory, to: { readonly rows: number; readonly counts: num
 
 function topk(m: Memory, a: Words<'topk'>): void {
   for (let s = 0; s < a.sets; s++) {
-    const first = Math.min(a.first, a.tokens), last = Math.min(a.last, a.tokens - first)
-    const keep = Math.max(first + last, Math.min(m.u32[a.keep / 4 + s]!, a.tokens, a.capacity))
+    const tokens = a.segments ? Math.min(a.tokens, m.u32[a.segments / 4 + s * segmentWords]!) : a.tokens
+    const first = Math.min(a.first, tokens), last = Math.min(a.last, tokens - first)
+    const keep = Math.max(first + last, Math.min(m.u32[a.keep / 4 + s]!, tokens, a.capacity))
     const at = a.scores / 4 + s * a.stride
-    const middle = m.f32.subarray(at + first, at + a.tokens - last)
+    const middle = m.f32.subarray(at + first, at + tokens - last)
     put(m, a, s, [
       ...Array.from({ length: first }, (_, i) => i),
       ...best(middle, keep - first - last).map(i => first + i),
-      ...Array.from({ length: last }, (_, i) => a.tokens - last + i),
+      ...Array.from({ length: last }, (_, i) => tokens - last + i),
     ])
   }
+}
+
+function shareRows(m: Memory, a: Words<'shareRows'>): void {
+  const rest: { set: number; score: number }[] = []
+  let left = a.total
+  for (let set = 0; set < a.kvHeads; set++) {
+    const tokens = Math.min(a.tokens, m.u32[a.segments / 4 + set * segmentWords]!)
+    const first = Math.min(a.first, tokens), last = Math.min(a.last, tokens - first), at = a.scores / 4 + set * a.stride
+    const scores = m.f32.slice(at + first, at + tokens - last), order = ranking(scores)
+    const own = Math.min(Math.max(0, a.floor - first - last), scores.length)
+    m.u32[a.keep / 4 + set] = first + last + own
+    left -= first + last + own
+    const others = new Set(order.slice(own))
+    scores.forEach((score, i) => { if (others.has(i)) rest.push({ set, score }) })
+  }
+  for (const i of best(Float32Array.from(rest, ({ score }) => score), left)) m.u32[a.keep / 4 + rest[i]!.set]!++
 }
 
 function topChunks(m: Memory, a: Words<'topChunks'>): void {
@@ -44,5 +62,5 @@ function topChunks(m: Memory, a: Words<'topChunks'>): void {
   }
 }
 
-const family = { topk, topChunks }
+const family = { topk, shareRows, topChunks }
 export { family as topk }

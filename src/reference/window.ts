@@ -5,10 +5,11 @@ import type { Memory, State } from './memory.ts'
 import { rowsOf } from './segment.ts'
 
 function scoreWindow(m: Memory, a: Words<'scoreWindow'>, { position }: State): void {
-  const group = a.heads / a.kvHeads, each = a.heads / a.sets, first = a.tokens - a.window
+  const group = a.heads / a.kvHeads, each = a.heads / a.sets
   for (let set = 0; set < a.sets; set++) {
     const rows = rowsOf(m, a.segments, Math.floor(set * each / group), a.headDim, a.type)
-    const keys = Array.from({ length: a.tokens }, (_, r) => rows.key(r))
+    const count = Math.min(a.tokens, rows.count), first = count - a.window
+    const keys = Array.from({ length: count }, (_, r) => rows.key(r))
     const sums = new Float64Array(a.tokens)
     for (let h = set * each; h < (set + 1) * each; h++)
       for (let i = Math.max(0, -first); i < a.window; i++) {
@@ -29,5 +30,17 @@ function tokenScore(m: Memory, a: Words<'tokenScore'>, { tokens }: State): void 
   }
 }
 
-const family = { scoreWindow, tokenScore }
+function keyScore(m: Memory, a: Words<'keyScore'>): void {
+  for (let h = 0; h < a.kvHeads; h++) {
+    const rows = rowsOf(m, a.segments, h, a.headDim, a.type)
+    const keys = Array.from({ length: Math.min(a.tokens, rows.count) }, (_, r) => rows.key(r)), norms = keys.map(key => Math.sqrt(dot(key, key)))
+    const mean = new Float64Array(a.headDim)
+    keys.forEach((key, r) => key.forEach((x, c) => { mean[c]! += norms[r] ? x / norms[r]! : 0 }))
+    const length = Math.sqrt(dot(mean, mean))
+    m.f32.fill(0, a.out / 4 + h * a.stride, a.out / 4 + h * a.stride + a.tokens)
+    m.f32.set(keys.map((key, r) => a.difference ? norms[r] && length ? -dot(key, mean) / norms[r]! / length : 0 : -norms[r]!), a.out / 4 + h * a.stride)
+  }
+}
+
+const family = { scoreWindow, tokenScore, keyScore }
 export { family as window }

@@ -25,7 +25,7 @@ for (const [text, parameters] of [
 ] as const)
   test(text, () => assert.equal(parseMethod(text).parameters, parameters))
 
-const names = 'full, rocketkv, rocketkv-mt, hsa, snapkv, chunkkv, streaming, quest, sparq, exact-topk, kivi, quantized-pruning'
+const names = 'full, rocketkv, rocketkv-mt, hsa, snapkv, pyramidkv, adakv, chunkkv, knorm, keydiff, random, streaming, quest, sparq, exact-topk, kivi, quantized-pruning'
 for (const [text, sentence] of [
   ['', `method must be one of ${names}, got nothing`],
   ['h2o', `method must be one of ${names}, got h2o`],

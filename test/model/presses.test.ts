@@ -3,7 +3,11 @@ import * as assert from 'uvu/assert'
 import { readAll } from '../../src/cache/stages/index.ts'
 import type { Policy } from '../../src/cache/policy.ts'
 import { load } from '../../src/load.ts'
+import { adakv } from '../../src/methods/adakv.ts'
 import { chunkkv } from '../../src/methods/chunkkv.ts'
+import { keydiff } from '../../src/methods/keydiff.ts'
+import { knorm } from '../../src/methods/knorm.ts'
+import { pyramidkv } from '../../src/methods/pyramidkv.ts'
 import { snapkv } from '../../src/methods/snapkv.ts'
 import { streaming } from '../../src/methods/streaming.ts'
 import { overlap, unpack } from '../methods/helpers.ts'
@@ -12,7 +16,7 @@ import { draw, followsWhereClear, golden, type Greedy } from './helpers.ts'
 
 interface Case {
   doc: string; T: number; target: number; config: string; press: string
-  params: { window: number; kernel: number; chunkLength: number; sinks: number }
+  params: { window: number; kernel: number; chunkLength: number; sinks: number; alphaSafeguard: number; beta: number }
   keptCount: number | null; keptPerLayerHead: number[][] | null
   overlapWithFloat64: { min: number }
   layers: { layer: number; keptRanges: (number | [number, number])[][]; sharedByHeads: boolean }[]
@@ -27,6 +31,10 @@ const floor = 0.99
 const presses: Record<string, (params: Case['params']) => Policy> = {
   SnapKVPress: ({ window, kernel }) => snapkv({ variant: 'kvpress', window, kernel, dense: 'never' }),
   'ChunkKVPress(SnapKVPress)': ({ window, kernel, chunkLength }) => chunkkv({ variant: 'kvpress', window, kernel, chunk: chunkLength, dense: 'never' }),
+  'AdaKVPress(SnapKVPress)': ({ window, kernel, alphaSafeguard }) => adakv({ variant: 'kvpress', window, kernel, floor: alphaSafeguard * 100, dense: 'never' }),
+  PyramidKVPress: ({ window, kernel, beta }) => pyramidkv({ variant: 'kvpress', window, kernel, beta, dense: 'never' }),
+  KnormPress: () => knorm({ dense: 'never' }),
+  KeyDiffPress: () => keydiff({ dense: 'never' }),
   // kvpress cuts the prompt alone: what is decoded is added and read.
   StreamingLLMPress: ({ sinks }) => ({ ...streaming({ sinks, dense: 'never' }), decode: readAll() }),
 }

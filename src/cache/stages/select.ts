@@ -63,3 +63,22 @@ export function reuse(layers: number, select: Select): Select {
     return rows
   })
 }
+
+/**
+ * The KV heads of a layer share its rows: the best of all heads together stay, the observation window besides, and no head has fewer than `floor` percent
+ * of an equal share. AdaKV, arXiv:2407.11550.
+ */
+export function sharedTokens(floor: number): Select {
+  if (!(floor >= 0 && floor <= 100)) throw new RangeError(`sharedTokens: floor must be from 0 to 100 percent, got ${floor}`)
+  return named(`top tokens of all KV heads, at least ${floor} % of a share, window`, (k, scores, counts, layer) => {
+    const { tensor, sets, stride, tokens } = scored(scores, 'sharedTokens')
+    const { kvHeads } = layer.shape, segments = layer.cache.table, last = Math.min(layer.window, tokens)
+    if (sets !== kvHeads) throw new TypeError(`sharedTokens: each KV head must have scores of its own, got ${sets} sets`)
+    const chosen = place(layer, kvHeads, tokens), keep = layer.temporary('keep', [kvHeads], 'u32')
+    const share = Math.min(...counts)
+    if (share < last) throw new RangeError(`sharedTokens: a KV head must keep at least the ${last} rows that always stay, got ${share}`)
+    k.shareRows({ keep, scores: tensor, segments, kvHeads, stride, tokens, first: 0, last, floor: Math.max(1, Math.trunc(share * floor / 100)), total: share * kvHeads })
+    k.topk({ rows: chosen.rows, counts: chosen.counts, scores: tensor, keep, sets, stride, tokens, first: 0, last, capacity: tokens, segments })
+    return chosen
+  })
+}
