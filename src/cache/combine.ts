@@ -33,15 +33,14 @@ export function combine(parts: readonly Part[]): Policy {
     if (part.budget !== undefined && part !== keeper && part !== reader) throw fault('usage', `${name}: budget must be given to a method that chooses rows, got one for a store`)
   }
   const ask = ({ policy, budget }: Part, request: Request): Plan => policy.plan({ ...request, budget: budget ?? request.budget })
-  const keep = keeper?.policy, decode = (reader ?? keeper ?? first).policy
+  const main = (keeper ?? reader ?? first).policy
   return compose({
+    ...main,
     name: parts.map(({ policy }) => policy.name).join('+'),
     paper: [...new Set(parts.map(({ policy }) => policy.paper))].join(', '),
     parameters: Object.fromEntries(parts.flatMap(({ policy, budget }) =>
       Object.entries({ ...policy.parameters, ...budget === undefined ? {} : { budget } }).map(([key, value]) => [`${policy.name}.${key}`, value]))),
-    budget: (keeper ?? reader ?? first).policy.budget,
     second: parts.some(({ policy }) => policy.second !== 'everything') ? 'what was kept' : 'everything',
-    evicts: keeper !== undefined, history: keep?.history ?? false,
     dense: parts.some(({ policy }) => policy.dense === 'never') ? 'never' : 'auto',
     plan(request) {
       const kept = ask(keeper ?? reader ?? first, request)
@@ -49,8 +48,7 @@ export function combine(parts: readonly Part[]): Policy {
       const { read, pageSize, channels } = ask(reader, { ...request, tokens: Math.min(kept.kept, request.tokens) })
       return { ...kept, read, pageSize, channels }
     },
-    ...keep && { when: keep.when, score: keep.score, pool: keep.pool, allocate: keep.allocate, select: keep.select },
     store: holder?.policy.store ?? null,
-    decode: decode.decode,
+    decode: (reader?.policy ?? main).decode,
   })
 }
