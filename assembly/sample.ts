@@ -1,5 +1,5 @@
 import { setCost } from './registers'
-import { exp1, max4 } from './simd'
+import { exp1, exp4, max4 } from './simd'
 
 // llama.cpp's default order: penalty, top-k, top-p, min-p, temperature, draw. Top-p and min-p thus see the weights of
 // temperature 1: e^(logit − largest). Sums run in f64 in a fixed order, so every build draws the same ids.
@@ -107,6 +107,40 @@ function weight(logits: usize, id: u32, largest: f32, temperature: f32): f32 {
   return exp1((load<f32>(logits + (<usize>id << 2)) - largest) / temperature)
 }
 
+/** `weight` of four neighbours; 0 where an id is less than minP as likely as the best. */
+// @ts-ignore: decorator
+@inline
+function weights4(logits: usize, largest: v128, temperature: v128, minP: f32): v128 {
+  const below = f32x4.sub(v128.load(logits), largest)
+  const weights = exp4(f32x4.div(below, temperature))
+  return minP > 0 ? v128.and(weights, f32x4.ge(exp4(below), f32x4.splat(minP))) : weights
+}
+
+/** Σ of the weights of n ids, ascending, as long as it is not beyond `target`: where it is, the id that took it there is left in `reached`. */
+function sumWeights(logits: usize, n: i32, largest: f32, temperature: f32, minP: f32, target: f64): f64 {
+  const most = f32x4.splat(largest), heat = f32x4.splat(temperature)
+  let sum: f64 = 0
+  for (let i = 0; i < n; i += 4, logits += 16) {
+    // Of the last four some may lie behind the last id: they are made and not added.
+    const w = weights4(logits, most, heat, minP), left = n - i
+    sum += f32x4.extract_lane(w, 0)
+    if (sum > target) return reach(i, sum)
+    if (left > 1) sum += f32x4.extract_lane(w, 1)
+    if (sum > target) return reach(i + 1, sum)
+    if (left > 2) sum += f32x4.extract_lane(w, 2)
+    if (sum > target) return reach(i + 2, sum)
+    if (left > 3) sum += f32x4.extract_lane(w, 3)
+    if (sum > target) return reach(i + 3, sum)
+  }
+  return reach(0, sum)
+}
+
+let reached: u32 = 0
+function reach(id: u32, sum: f64): f64 {
+  reached = id
+  return sum
+}
+
 /** Takes the best id out of a heap of n; it then stands at n − 1. */
 function pop(heap: usize, n: i32, logits: usize): u32 {
   const id = load<u32>(heap), last = heap + (<usize>(n - 1) << 2)
@@ -128,7 +162,7 @@ function cut(ids: usize, n: i32, logits: usize, largest: f32, topK: i32, topP: f
   first(ids, m, n, logits)
   let total: f64 = 0
   if (most < n) for (let i = 0; i < m; i++) total += weight(logits, load<u32>(ids + (<usize>i << 2)), largest, 1)
-  else for (let i: u32 = 0; i < <u32>n; i++) total += weight(logits, i, largest, 1)
+  else total = sumWeights(logits, n, largest, 1, 0, Infinity)
   let sum: f64 = 0
   for (let i = 0; i < m; i++) {
     sum += weight(logits, load<u32>(ids + (<usize>i << 2)), largest, 1)
@@ -158,21 +192,28 @@ function likely(logits: usize, id: u32, largest: f32, minP: f32): bool {
   return !(minP > 0) || weight(logits, id, largest, 1) >= minP
 }
 
-/** Draws one of the `count` ids, or of all below `count` where ids is 0; those below minP of the best stay out. */
+/** Draws one of the `count` ids; those below minP of the best stay out. */
 function draw(ids: usize, count: i32, logits: usize, largest: f32, temperature: f32, minP: f32, state: usize): u32 {
   let total: f64 = 0
   for (let i = 0; i < count; i++) {
-    const id = ids ? load<u32>(ids + (<usize>i << 2)) : i
+    const id = load<u32>(ids + (<usize>i << 2))
     if (likely(logits, id, largest, minP)) total += weight(logits, id, largest, temperature)
   }
   const target = random(state) * total
   let sum: f64 = 0
   for (let i = 0; i < count; i++) {
-    const id = ids ? load<u32>(ids + (<usize>i << 2)) : i
+    const id = load<u32>(ids + (<usize>i << 2))
     if (likely(logits, id, largest, minP)) sum += weight(logits, id, largest, temperature)
     if (sum > target) return id
   }
-  return ids ? load<u32>(ids) : 0
+  return load<u32>(ids)
+}
+
+/** Draws one of all n ids. */
+function drawAny(n: i32, logits: usize, largest: f32, temperature: f32, minP: f32, state: usize): u32 {
+  const total = sumWeights(logits, n, largest, temperature, minP, Infinity)
+  sumWeights(logits, n, largest, temperature, minP, random(state) * total)
+  return reached
 }
 
 export function sampleBlocks(a: usize): i32 {
@@ -205,5 +246,5 @@ export function sample(a: usize, block: i32, scratch: usize): void {
   if ((topK > 0 && topK < n) || topP < 1) {
     const count = cut(ids, n, copy, largest, topK, topP)
     store<u32>(out, draw(ids, count, copy, largest, temperature, minP, state))
-  } else store<u32>(out, draw(0, n, copy, largest, temperature, minP, state))
+  } else store<u32>(out, drawAny(n, copy, largest, temperature, minP, state))
 }

@@ -1,7 +1,7 @@
 import type { Footprint } from './cache/plan.ts'
 import type { Policy } from './cache/policy.ts'
 import { GgufError, openModel, type ByteSource, type Header, type Source } from './gguf/index.ts'
-import { rowTypes, type Kernels, type RowType } from './kernels/index.ts'
+import { checkThreads, rowTypes, type Kernels, type RowType } from './kernels/index.ts'
 import { rocketkv } from './methods/rocketkv.ts'
 import { rocketkvMt } from './methods/rocketkv-mt.ts'
 import { readConfig, type Config } from './model/config.ts'
@@ -77,13 +77,11 @@ export interface DocumentReading extends Reading {
   generate(question: string, options?: GenerateOptions): Story
 }
 
-/** Each thread has scratch memory of its own; no processor that runs this has more cores to give. */
-const mostThreads = 64
 /** Bytes that a 32-bit memory can have. */
 export const mostBytes = 65535 * 65536
 
 async function startKernels({ backend = 'auto', build, limit, threads = 1, module }: LoadOptions): Promise<Kernels> {
-  if (!(Number.isInteger(threads) && threads >= 1 && threads <= mostThreads)) throw fault('usage', `threads must be a whole number from 1 to ${mostThreads}, got ${threads}`)
+  checkThreads(threads)
   const most = { ...limit === undefined ? {} : { limit } }
   switch (backend) {
     case 'reference': return (await import('./reference/index.ts')).reference(most)

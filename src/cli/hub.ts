@@ -2,7 +2,7 @@ import { fault } from '../cache/fault.ts'
 import { partNames } from '../gguf/index.ts'
 import { usageError } from './options.ts'
 import { askJson, type Asking } from './remote.ts'
-import { placeOfHub, stored } from './store.ts'
+import { notHere, placeOfHub, stored } from './store.ts'
 
 /** A file somewhere else, and its place here. */
 export interface Remote { readonly url: URL; readonly place: string }
@@ -65,7 +65,9 @@ async function list({ owner, repo }: Named, asking: Asking): Promise<string[]> {
 /** The files of the hub that a name means, all parts of them. offline: of those that are here. */
 export async function hubFiles(name: string, offline: boolean, asking: Asking): Promise<Remote[]> {
   const named = parse(name)
-  const path = named.path.length ? named.path.join('/') : choose(offline ? await here(named) : await list(named, asking), named.quant, `hf:${named.owner}/${named.repo}`)
+  const files = named.path.length ? [] : offline ? await here(named) : await list(named, asking)
+  if (offline && !named.path.length && !files.length) throw await notHere(name)
+  const path = named.path.length ? named.path.join('/') : choose(files, named.quant, `hf:${named.owner}/${named.repo}`)
   return partNames(path).map(part => fileOf(named, part.split('/')))
 }
 

@@ -62,7 +62,7 @@ function linesOf(r: ReturnType<typeof report>): [string, string][] {
     ['tensors', `${r.tensors}: ${Object.entries(r.tensorTypes).map(([type, n]) => `${n} ${type}`).join(', ') || '–'}`],
     ['weights here', r.weightBytes === null ? '–' : bytesText(r.weightBytes)],
     ['tokenizer', plain([kind ?? '–', ...pre ? [`pre-type ${pre}`] : [], ...tokens ? [`${tokens} tokens`] : []].join(', '))],
-    ['chat template', r.chatTemplate ? 'yes' : 'no (use --raw)'],
+    ['chat template', r.chatTemplate ? 'yes' : 'no (run --raw)'],
     ['runs', r.runs ? 'yes' : 'no'],
     ...r.problems.map((problem): [string, string] => ['', problem]),
     ...r.runs ? [] : [['', `here run the architectures ${supportedArchitectures().join(', ')} with the tensor types ${Object.keys(blockTypes).join(', ')}`] as [string, string]],

@@ -39,6 +39,7 @@ const recordFlags: Flags = {
 }
 
 export const templateFlags: Flags = {
+  think: { type: 'boolean', help: 'asks a model to think before it answers, where its template leaves that open' },
   'no-think': { type: 'boolean', help: 'asks a model that thinks before it answers not to' },
   tools: { type: 'string', value: 'FILE', help: 'a JSON array of functions, for templates that know them' },
 }
@@ -49,7 +50,8 @@ export async function templateOf(input: Input): Promise<Pick<ChatOptions, 'tools
   const tools = file === undefined ? undefined : await readArray(file, input)
   const bad = tools?.findIndex(tool => typeof tool !== 'object' || tool === null || Array.isArray(tool)) ?? -1
   if (bad >= 0) throw usageError(`${file} must hold functions as JSON objects, got ${JSON.stringify(tools![bad])} at ${bad}`)
-  return { ...tools ? { tools: tools as object[] } : {}, ...input.on('no-think') ? { thinking: false } : {} }
+  if (input.on('think') && input.on('no-think')) throw usageError('one of --think and --no-think must be given at most, got both')
+  return { ...tools ? { tools: tools as object[] } : {}, ...input.on('think') || input.on('no-think') ? { thinking: input.on('think') } : {} }
 }
 
 async function promptOf(input: Input): Promise<Prompt> {

@@ -1,5 +1,4 @@
 import { fileURLToPath } from 'node:url'
-import { fault } from '../cache/fault.ts'
 import { inspect, mostBytes, type Inspected } from '../load.ts'
 import { readConfig } from '../model/config.ts'
 import { refuseHeavy } from '../model/fitting.ts'
@@ -10,7 +9,7 @@ import { download } from './download.ts'
 import { isUrl, offline, urlOf } from './files.ts'
 import { headersFor, hubFiles, type Remote } from './hub.ts'
 import { usageError } from './options.ts'
-import { isThere, placeOf, stored } from './store.ts'
+import { isThere, notHere, placeOf } from './store.ts'
 
 /** The embedded model, beside the package's code. */
 const embedded = new URL('../../models/tiny-retrieval.gguf', import.meta.url)
@@ -27,9 +26,7 @@ async function locate(name: string, signal: AbortSignal): Promise<string | Remot
 const allThere = async (files: readonly Remote[]): Promise<boolean> => (await Promise.all(files.map(file => isThere(file.place)))).every(Boolean)
 
 async function refuseOffline(name: string): Promise<void> {
-  if (!offline()) return
-  const names = (await stored()).filter(model => model.complete).map(model => model.name)
-  throw fault('model', `${name} must be downloaded already where POCKETKV_OFFLINE is set; here are ${names.join(', ') || 'no models'}`)
+  if (offline()) throw await notHere(name)
 }
 
 /** A file's header: of its copy here, or read from where it is, and nothing else of it. */

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { readdir, rm, rmdir, stat } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { dirname, join, sep } from 'node:path'
+import { fault } from '../cache/fault.ts'
 import { partNames } from '../gguf/index.ts'
 import { originOf, originPath } from './download.ts'
 
@@ -75,6 +76,12 @@ export async function stored(): Promise<Stored[]> {
   }
   return [...models].map(([first, model]) => ({ ...model, complete: model.complete && model.paths.length === partNames(first).length }))
     .sort((a, b) => a.name < b.name ? -1 : 1)
+}
+
+/** Why a model cannot be had where nothing may be asked of a network. */
+export async function notHere(name: string): Promise<Error> {
+  const names = (await stored()).filter(model => model.complete).map(model => model.name)
+  return fault('model', `${name} must be downloaded already where POCKETKV_OFFLINE is set; here are ${names.join(', ') || 'no models'}`)
 }
 
 /** Deletes a model, and the folders that it leaves empty. */

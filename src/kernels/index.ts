@@ -1,7 +1,7 @@
 export { type Activations } from './activations.ts'
 export { integerLayout, layouts, packedBytes, packings, recordBytes, sources, type IntegerLayout, type Layout, type Packing, type Source, type SourceType } from './layouts.ts'
 export { createKernels, type Kernels, type Program } from './kernels.ts'
-export type { Machine, Registers, Sharing } from './machine.ts'
+export { checkThreads, type Machine, type Registers, type Sharing } from './machine.ts'
 export { operations, rowTypes, type OperationName, type Operands, type RowType } from './operations.ts'
 export { boundBytes, chunkRows, isPacked, partialShape, readType, roomBytes, roomFor, rowBytes, segmentWords, strideOf, tailType, tileRows, wholeGroups, wholeTiles } from './rows.ts'
 export { whole } from './whole.ts'

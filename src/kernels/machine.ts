@@ -43,6 +43,14 @@ export interface Sharing {
   readonly waited: readonly number[]
 }
 
+/** Each thread has scratch memory of its own; no processor that runs this has more cores to give. */
+const mostThreads = 64
+
+export function checkThreads(threads: number): void {
+  if (!(Number.isInteger(threads) && threads >= 1 && threads <= mostThreads))
+    throw Object.assign(new RangeError(`threads must be a whole number from 1 to ${mostThreads}, got ${threads}`), { code: 'usage' })
+}
+
 /** What one thread alone has to say of it. */
 export const alone: Sharing = { barriers: 0, waited: [0] }
 

@@ -89,11 +89,25 @@ const architectures: Readonly<Record<string, Row>> = {
 
 export const supportedArchitectures = (): string[] => Object.keys(architectures)
 
+/** Letters that architectures of one family have in common at least. */
+const familyLetters = 3
+
+/** Of the architectures that run, one of the same family: `qwen3` for `qwen3moe`. Nothing where there is none. */
+function nearest(architecture: string): string {
+  const common = (name: string): number => {
+    let n = 0
+    while (n < name.length && name[n] === architecture[n]) n++
+    return n
+  }
+  const [best] = supportedArchitectures().map(name => ({ name, letters: common(name) })).sort((a, b) => b.letters - a.letters)
+  return best!.letters >= familyLetters ? `; nearest is ${best!.name}` : ''
+}
+
 /** The configuration, or a GgufError in one sentence that says what cannot be run and what can. expected: tokens it will be given, all it was trained on unless told. */
 export function readConfig(header: Header, expected?: number): Config {
   const architecture = text(header, 'general.architecture')
   const row = architectures[architecture]
-  if (!row) throw new GgufError(`architecture must be one of ${supportedArchitectures().join(', ')}, got ${architecture}`)
+  if (!row) throw new GgufError(`architecture must be one of ${supportedArchitectures().join(', ')}, got ${architecture}${nearest(architecture)}`)
   const key = (name: string): string => `${architecture}.${name}`
   const whole = (name: string, otherwise?: number): number => {
     const value = integer(header, key(name), otherwise)
@@ -137,11 +151,13 @@ function readLayers(header: Header, architecture: string, { sliding, still }: Ro
   if (window < 0) throw new GgufError(`${key('attention.sliding_window')} must not be negative, got ${window}`)
   const slides = window ? pattern(header, key('attention.sliding_window_pattern'), sliding!.period, layers) : []
   const own = window && sliding?.base !== undefined
+  // One that is as long as every prompt hides nothing: such a layer is cut like any other.
+  const hiding = window < Math.max(context, expected) ? window : 0
   const ropes = own ? [rope, { base: float(header, key('rope.freq_base_swa'), sliding.base === 'same' ? rope.base : sliding.base as number), divisors: null, magnitude: 1 }] : [rope]
   return {
     ropes,
     kinds: Array.from({ length: layers }, (_, i) => ({
-      window: slides[i] ? window : 0,
+      window: slides[i] ? hiding : 0,
       rope: still && (i + 1) % still === 0 ? null : own && slides[i] ? 1 : 0,
     })),
   }

@@ -74,7 +74,6 @@ export interface Generator {
 export const defaultBudget = 512
 const defaultMaxTokens = 512
 
-
 /** Tokens that prompt and answer may have together. */
 export function contextTokens(trained: number, context: number | undefined, extend: boolean): number {
   const most = context ?? (extend ? Infinity : trained)

@@ -1,7 +1,7 @@
-import { footprint, heldBytes, seeingAll, type Footprint } from '../cache/plan.ts'
+import { footprint, heldBytes, seeingAll, type Footprint, type Planned } from '../cache/plan.ts'
 import type { Policy } from '../cache/policy.ts'
 import { scratchBytes } from '../kernels/scratch.ts'
-import { integerLayout, tileRows, type Layout, type RowType } from '../kernels/index.ts'
+import { chunkRows, integerLayout, partialShape, tileRows, wholeTiles, type Layout, type RowType } from '../kernels/index.ts'
 import type { Config } from './config.ts'
 import type { Precision } from './llama.ts'
 import { shapeFor, tileTokens } from './prefill.ts'
@@ -37,7 +37,7 @@ export interface MemoryPlan {
   readonly hidden: number
   /** Ids and rotary angles of the whole prompt. */
   readonly angles: number
-  /** What one tile of tokens leaves between two products, and the logits. */
+  /** What one tile of tokens leaves between two products, the logits, and what a step attends with beside the rows. */
   readonly activations: number
   /** What choosing the rows that stay takes. */
   readonly scores: number
@@ -62,6 +62,13 @@ function waveBytes({ dim, hiddenDim, heads, kvHeads, headDim, vocabulary, norms,
   return capacity * (added + number * (dim + heads * headDim + hiddenDim) + 4 * (2 * (heads + kvHeads) * headDim + 2 * hiddenDim)) + 4 * vocabulary
 }
 
+/** Bytes of what a step attends with beside the rows: scores of pages or tokens, weights and a list where it chooses rows; else chunks where there are several. */
+function stepBytes({ heads, kvHeads, headDim }: Config, { dense, kept, reserve, read, pageSize }: Planned): number {
+  const rows = wholeTiles(kept + reserve)
+  if (dense || read >= kept + reserve) return rows > chunkRows ? 4 * partialShape(rows, heads, headDim).reduce((a, b) => a * b, 1) : 0
+  return 4 * ((heads + kvHeads) * Math.ceil(rows / Math.max(1, pageSize)) + heads * Math.min(rows, read + pageSize))
+}
+
 export function memoryPlan(config: Config, request: MemoryRequest): MemoryPlan {
   const { policy, kv, tokens, answer, budget, weights, gap, layouts, precision = 'fast', threads = 1, reading } = request
   const { dim, rotary, ropes, heads, kvHeads, headDim, vocabulary } = config
@@ -81,7 +88,7 @@ export function memoryPlan(config: Config, request: MemoryRequest): MemoryPlan {
     if (!cuts || policy.history) cache += rings(reading.window) - heldBytes(seeingAll(shape), kv, whole, 0)
   }
   const hidden = 4 * fresh * dim, angles = 4 * fresh * (1 + ropes.length * rotary)
-  const one = waveBytes(config, 1, layouts, precision) + 4 * (1 + ropes.length * rotary + dim + penaltyWindow)
+  const one = waveBytes(config, 1, layouts, precision) + 4 * (1 + ropes.length * rotary + dim + penaltyWindow) + stepBytes(config, told.planned)
   const tile = waveBytes(config, Math.min(tileTokens, fresh), layouts, precision)
   // Scores before and after they are pooled, and a list of rows: a set per KV head.
   const cutting = cuts && policy.score ? 4 * kvHeads * (2 * tokens + Math.min(kept, tokens)) : 0

@@ -1,6 +1,7 @@
 import { Environment, Interpreter, Template } from '@huggingface/jinja'
 import { modelError } from './errors.ts'
 import type { Metadata } from './metadata.ts'
+import { strings, takeStrings } from './repr.ts'
 import { stripping, takeCharacters } from './strip.ts'
 import { foldSystem, refusesSystem } from './system.ts'
 import type { Tokenizer } from './vocabulary.ts'
@@ -32,10 +33,11 @@ export function chatTemplate(metadata: Metadata, tokenizer: Pick<Tokenizer, 'bos
   // Jinja counts any line ending as \n; the library trims lines and blocks as transformers asks Jinja to.
   const template = attempt('read', () => new Template(source.replace(/\r\n?/g, '\n')))
   takeCharacters(template.parsed)
+  takeStrings(template.parsed)
   const render = (messages: readonly Message[], { addGenerationPrompt = true, tools, thinking, now }: ChatOptions = {}): string => attempt('rendered', () => {
     const environment = new Environment()
     const variables = {
-      ...globals(now), ...stripping, ...specialNames(tokenizer), ...thinking === undefined ? {} : Object.fromEntries(thinkingNames.map(name => [name, thinking])),
+      ...globals(now), ...stripping, ...strings, ...specialNames(tokenizer), ...thinking === undefined ? {} : Object.fromEntries(thinkingNames.map(name => [name, thinking])),
       messages, add_generation_prompt: addGenerationPrompt, tools: tools?.length ? tools : null, documents: null,
     }
     for (const [name, value] of Object.entries(variables)) environment.set(name, value)
@@ -59,7 +61,7 @@ function templateSource(metadata: Metadata): string {
   const others = [...metadata.keys()].filter(name => name.startsWith(`${key}.`)).map(name => name.slice(key.length + 1))
     .concat(entries.map(entry => String((entry as { name?: unknown } | null)?.name)))
   const got = others.length ? `only ${others.join(', ')}` : 'none'
-  throw modelError(`a chat needs ${key} in the file, got ${got}: use --raw to send the text as it is`)
+  throw modelError(`a chat needs ${key} in the file, got ${got}: run --raw sends the text as it is`)
 }
 
 /** Names under which templates ask whether to think: Qwen's, and DeepSeek's and Granite's. */

@@ -1,6 +1,6 @@
 import { instantiate } from '@assemblyscript/loader'
 import { createKernels, type Kernels } from '../kernels/kernels.ts'
-import { alone, registersOf, type Machine, type Sharing } from '../kernels/machine.ts'
+import { alone, checkThreads, registersOf, type Machine, type Sharing } from '../kernels/machine.ts'
 import { builds, choose, compile, refuseRelaxed, wrongSum, type Build, type Dots } from './choose.ts'
 import { sharingOf } from './sharing.ts'
 import { startThreads, threadsHere } from './workers.ts'
@@ -50,6 +50,7 @@ function checkGiven({ dots, heapBase }: Exports, memory: WebAssembly.Memory, bui
 /** Kernels in WebAssembly SIMD. Throws with code `backend` where they cannot start. */
 export async function wasm({ build: forced, limit, threads: wanted = 1, module: given }: WasmOptions = {}): Promise<Kernels> {
   if (forced !== undefined && !builds.includes(forced)) throw Object.assign(new RangeError(`build must be one of ${builds.join(', ')}, got ${forced}`), { code: 'usage' })
+  checkThreads(wanted)
   const chosen = given ? null : await choose(forced)
   const threads = given ? 1 : threadsHere(wanted)
   const memory = reserve(threads > 1, limit)
@@ -94,7 +95,9 @@ export async function wasm({ build: forced, limit, threads: wanted = 1, module: 
   if (threads > 1) {
     const registers = registersOf(machine)
     sharing = sharingOf(memory, registers, threads, exports.look)
-    const terminate = await startThreads({ module, memory, registers, threads })
+    const terminate = await startThreads({ module, memory, registers, threads }).catch(cause => {
+      throw Object.assign(new Error(`backend wasm must start ${threads} threads, got ${cause instanceof Error ? cause.message : cause}`, { cause }), { code: 'backend' })
+    })
     stop = () => {
       exports.end(registers)
       terminate()

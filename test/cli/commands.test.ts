@@ -139,6 +139,9 @@ test('template: tools and thinking', async () => {
   const model = file('tools.gguf', randomLlama({ ...shape, template })), messages = file('m.json', '[{"role":"user","content":"Hi"},{"role":"assistant","content":null,"tool_calls":[{}]}]')
   assert.is((await cli(['template', '--model', model, messages])).out, 'Hi1')
   assert.is((await cli(['template', '--model', model, '--no-think', '--tools', file('t.json', '[{"name": "f"}]'), messages])).out, '<{"name": "f"}>Hi1(false)')
+  assert.match((await cli(['template', '--model', model, '--think', messages])).out, /\(true\)/)
+  const both = await cli(['template', '--model', model, '--think', '--no-think', messages])
+  assert.equal([both.code, both.err], [2, 'pocketkv: one of --think and --no-think must be given at most, got both\n'])
   assert.is((await cli(['template', '--model', model, '--tools', file('t2.json', '[1]'), messages])).code, 2)
 })
 
@@ -155,7 +158,7 @@ test('template: a file without one, and one that fails', async () => {
   unnamed.write('tokenizer.chat_tempxxxx', unnamed.indexOf('tokenizer.chat_template'))
   const none = await cli(['run', '--model', file('none.gguf', unnamed), '--prompt', 'Hi', '--max-tokens', '1'])
   assert.is(none.code, 3)
-  assert.match(none.err, /use --raw/)
+  assert.match(none.err, /run --raw sends the text as it is/)
   assert.is((await cli(['run', '--model', file('none.gguf', unnamed), '--prompt', 'Hi', '--max-tokens', '1', '--raw'])).code, 0)
 })
 

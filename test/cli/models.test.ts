@@ -138,6 +138,7 @@ test('offline: what is not here is refused, with what is', async () => {
   asked.length = 0
   await refused(place, ask('hf:a/b/x.gguf'), 3, /here are hf:a\/b\/tiny-Q8_0\.gguf/, env)
   await refused(place, ask('hf:a/b:Q4_0'), 3, /must name a quantisation that is there: Q8_0; got Q4_0/, env)
+  await refused(place, ask('hf:a/other'), 3, /hf:a\/other must be downloaded already where POCKETKV_OFFLINE is set; here are hf:a\/b\/tiny-Q8_0\.gguf/, env)
   await refused(place, ['run', '--document', `${hub}/x.txt`, '--prompt', 'x'], 2, /POCKETKV_OFFLINE is set/, env)
   assert.equal(asked, [])
 })

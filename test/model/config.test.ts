@@ -26,7 +26,7 @@ const windows = ({ kinds }: Config): number[] => kinds.map(({ window }) => windo
 
 test('layers that slide, and the ropes of layers', async () => {
   assert.equal(windows(await config('gemma2')), [24, 0, 24, 0])
-  assert.equal(windows(await config('gemma2', { 'gemma2.attention.sliding_window': undefined })), [4096, 0, 4096, 0])
+  assert.equal(windows(await config('gemma2', { 'gemma2.attention.sliding_window': undefined, 'gemma2.context_length': 8192 })), [4096, 0, 4096, 0])
   const gemma3 = await config('gemma3')
   assert.equal(windows(gemma3), [24, 24, 24, 24, 24, 0])
   assert.equal(gemma3.kinds.map(({ rope }) => rope), [1, 1, 1, 1, 1, 0])
@@ -37,6 +37,11 @@ test('layers that slide, and the ropes of layers', async () => {
   assert.equal(windows(await config('gemma3', { 'gemma3.attention.sliding_window_pattern': [true, false, false, true, false, false] })), [24, 0, 0, 24, 0, 0])
   assert.equal(windows(await config('phi3-window')), [24, 24])
   assert.equal(windows(await config('phi3')), [0, 0])
+  // Phi-3.5's files have 262144 at a context of 131072.
+  assert.equal(windows(await config('phi3', { 'phi3.attention.sliding_window': 1024 })), [0, 0])
+  const wide = await config('gemma3', { 'gemma3.attention.sliding_window': 512 })
+  assert.equal([windows(wide), wide.kinds.map(({ rope }) => rope)], [[0, 0, 0, 0, 0, 0], [1, 1, 1, 1, 1, 0]])
+  assert.equal(windows(await config('gemma3', { 'gemma3.attention.sliding_window': 511 })), [511, 511, 511, 511, 511, 0])
   assert.equal(windows(await config('olmo3')), [24, 24, 24, 0])
   assert.equal((await config('olmo3')).ropes.map(({ magnitude }) => magnitude > 1), [true, false])
   assert.equal((await config('smollm3')).kinds.map(({ rope }) => rope), [0, 0, 0, null])
@@ -61,7 +66,9 @@ test('LongRope: the long divisors where the context is longer than the original 
 
 const refused: readonly (readonly [string, string, Metadata, RegExp])[] = [
   ['an unknown architecture', 'llama', { 'general.architecture': 'mamba' }, /^architecture must be one of llama, qwen2, qwen3, gemma2, gemma3, phi3, smollm3, granite, olmo2, got mamba$/],
-  ['a mixture of experts, by name', 'llama', { 'general.architecture': 'qwen3moe' }, /got qwen3moe$/],
+  ['a mixture of experts, by name', 'llama', { 'general.architecture': 'qwen3moe' }, /got qwen3moe; nearest is qwen3$/],
+  ['a relative of one that runs', 'llama', { 'general.architecture': 'gemma3n' }, /got gemma3n; nearest is gemma3$/],
+  ['an older one of a family', 'llama', { 'general.architecture': 'phi2' }, /got phi2; nearest is phi3$/],
   ['a mixture of experts, by number', 'granite', { 'granite.expert_count': 8 }, /^the model must be dense, got a mixture of 8 experts$/],
   ['an unknown rope scaling', 'llama', { 'llama.rope.scaling.type': 'su' }, /^llama\.rope\.scaling\.type must be none, linear, yarn or longrope, got su$/],
   ['scaling without a factor', 'llama-linear', { 'llama.rope.scaling.factor': undefined }, /llama\.rope\.scaling\.factor/],

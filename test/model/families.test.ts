@@ -6,7 +6,8 @@ import { backends } from '../backends.ts'
 import { near } from '../near.ts'
 import { llama, run, someIds } from './helpers.ts'
 
-// Every weight type and shape of network, against the reference: logits after a prompt and after tokens that were drawn.
+// Float weights and layouts of 4 and 8 bits in networks of every head size that docs/models.md lists, against the reference: logits after a prompt and after tokens
+// that were drawn.
 
 /** Share of the largest logit. Sums are f32 here and f64 there, and in fast an activation may fall on either side of a code. Measured: 7e-7 and 3e-4. */
 const tolerance = { exact: 1e-5, fast: 1e-3 }
@@ -14,6 +15,7 @@ const tolerance = { exact: 1e-5, fast: 1e-3 }
 const types: BlockName[] = ['F32', 'F16', 'BF16', 'Q8_0', 'Q4_0', 'Q4_1']
 const shapes: Partial<LlamaShape>[] = [
   { headDim: 32, heads: 2, kvHeads: 2 }, { headDim: 64, heads: 2, kvHeads: 1 }, { headDim: 80, heads: 6, kvHeads: 2 }, { headDim: 128, heads: 4, kvHeads: 1 },
+  { headDim: 96, heads: 2, kvHeads: 2 }, { headDim: 256, heads: 4, kvHeads: 1 },
 ]
 /** As Llama 3 has them: low frequencies divided by 8, a ramp between. */
 const ropeFactors = (headDim: number): number[] => Array.from({ length: headDim / 2 }, (_, i) => 1 + 7 * Math.min(1, Math.max(0, 4 * i / headDim - 0.5)))

@@ -1,11 +1,13 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { load } from '../../src/load.ts'
+import { exactTopk } from '../../src/methods/exact-topk.ts'
 import { full } from '../../src/methods/full.ts'
 import { rocketkv } from '../../src/methods/rocketkv.ts'
 import { neededBytes } from '../../src/model/generate.ts'
+import { createReading } from '../../src/model/reading.ts'
 import { tiny, withSmollm } from '../models.ts'
-import { golden, someIds } from './helpers.ts'
+import { draw, golden, llama, someIds } from './helpers.ts'
 
 // Memory is told before it is spent: what a run takes at most is known from lengths alone.
 
@@ -65,6 +67,18 @@ test('a refusal names budgets, cache types and lengths that fit, and they do', a
   const packed = await load(tiny, { limit, kv: 'i16' })
   await packed.generate({ ids }, { method, maxTokens, budget: 1024 }).all()
   packed.free()
+})
+
+test('a question about a reading: what a step chooses rows with is told too', async () => {
+  const tokens = 2400, fresh = 8, answer = 4, budget = 64, policy = exactTopk(), ids = someIds(tokens)
+  const model = await llama({ layers: 1, heads: 128, kvHeads: 128, headDim: 16, dim: 32, hidden: 32 }), { kernels } = model
+  const reading = await createReading(model.network, { ids: ids.slice(0, -fresh), kv: 'i16', precision: 'fast' })
+  const before = kernels.memory().used, needed = neededBytes(model, { policy, budget, tokens, answer, shared: tokens - fresh })
+  const asked = await reading.ask(ids), sequence = await asked.answer({ policy, budget, answer })
+  await draw(sequence, answer)
+  const took = kernels.memory().used - before
+  assert.ok(took <= needed, `told ${needed}, took ${took}`)
+  model.free()
 })
 
 test('a limit below the weights is refused before they are read', async () => {

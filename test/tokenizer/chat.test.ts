@@ -60,6 +60,15 @@ test('strip takes characters, as in Python', () => {
   for (const [expression, expected] of cases) assert.is(chat(`[{{ ${expression} }}]`)(hi), `[${expected}]`, expression)
 })
 
+test('string takes lists and dictionaries, as in Python', () => {
+  const cases: [string, string][] = [
+    ["['a', 1, 2.5, 2.0, true, none] | string", "['a', 1, 2.5, 2.0, True, None]"], ["{'a': [{}], 'b': [[]]} | string", "{'a': [{}], 'b': [[]]}"],
+    ['["it\'s", \'say "a"\', \'both: "\\\'\'] | string', `["it's", 'say "a"', 'both: "\\'']`], ["['é\\n\\t\\\\\u0001\u00a0\u200b'] | string", "['é\\n\\t\\\\\\x01\\xa0\\u200b']"],
+    ["'a' | string", 'a'], ['5 | string', '5'], ['2.0 | string', '2.0'], ['none | string', 'None'], ['nothing | string', ''], ["('a' ~ 1) | string | upper", 'A1'], ["'a' + 1 | string", 'a1'],
+  ]
+  for (const [expression, expected] of cases) assert.is(chat(`{{ ${expression} }}`)(hi), expected, expression)
+})
+
 test('named templates', () => {
   assert.is(chat([{ name: 'rag', template: 'no' }, { name: 'default', template: 'yes' }])(hi), 'yes')
   assert.is(chatTemplate(new Map([[`${key}.default`, 'yes'], [`${key}.rag`, 'no']]), ends)(hi), 'yes')
@@ -67,9 +76,9 @@ test('named templates', () => {
 
 test('errors are one sentence about the file', () => {
   assert.is(failure(() => chatTemplate(new Map(), ends)),
-    'a chat needs tokenizer.chat_template in the file, got none: use --raw to send the text as it is')
+    'a chat needs tokenizer.chat_template in the file, got none: run --raw sends the text as it is')
   assert.is(failure(() => chatTemplate(new Map([[`${key}.rag`, 'no']]), ends)),
-    'a chat needs tokenizer.chat_template in the file, got only rag: use --raw to send the text as it is')
+    'a chat needs tokenizer.chat_template in the file, got only rag: run --raw sends the text as it is')
   assert.is(failure(() => chat('{{ raise_exception("Roles must\nalternate") }}')(hi)),
     'tokenizer.chat_template could not be rendered: Roles must alternate')
   assert.match(failure(() => chat('{% if %}')), /^tokenizer\.chat_template could not be read: [^\n]+$/)

@@ -127,6 +127,36 @@ TEMPLATES = {
         {{- '<think>\\n\\n</think>\\n\\n' }}
     {%- endif %}
 {%- endif %}""",
+    'smollm3': """{%- if enable_thinking is not defined -%}{%- set enable_thinking = true -%}{%- endif -%}
+{# ─── the mode ─── #}
+{%- set mode = '/think' if enable_thinking else '/no_think' -%}
+{{- '<|im_start|>system\\n' -}}
+{%- if messages[0].role == 'system' -%}
+{%- set system = messages[0].content -%}
+{%- set own = system.replace('/no_think', '').replace('/think', '').rstrip() -%}
+{%- endif -%}
+{%- if '/override' in system -%}
+{{- own.replace('/override', '').rstrip() -}}
+{%- else -%}
+{{- 'Date: ' ~ strftime_now('%d %b %Y') ~ '\\nMode: ' + mode + '\\n\\n' + (own if own else 'Be kind.') + '\\n' -}}
+{%- if xml_tools or tools -%}
+{%- set ns = namespace(text='<tools>\\n') -%}
+{%- for tool in (xml_tools or tools)[:] -%}{# a list #}
+{%- set ns.text = ns.text ~ (tool | string) ~ '\\n' -%}
+{%- endfor -%}
+{{- ns.text + '</tools>\\n' -}}
+{%- endif -%}
+{%- endif -%}
+{{- '<|im_end|>\\n' -}}
+{%- for message in messages -%}
+    {%- set content = message.content if message.content is string else '' -%}
+    {%- if message.role == 'user' or message.role == 'tool' -%}
+        {{ '<|im_start|>user\\n' + content + '<|im_end|>\\n' }}
+    {%- elif message.role == 'assistant' -%}
+        {{ '<|im_start|>assistant\\n' + ('' if mode == '/think' else '<think>\\n\\n</think>\\n') + content.lstrip('\\n') + '<|im_end|>\\n' }}
+    {%- endif -%}
+{%- endfor -%}
+{%- if add_generation_prompt -%}{{ '<|im_start|>assistant\\n' + ('' if mode == '/think' else '<think>\\n\\n</think>\\n') }}{%- endif -%}""",
     'gemma': """{{ bos_token }}{% if messages[0]['role'] == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}{% for message in messages %}{% if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('Roles must alternate user/assistant/user/...') }}{% endif %}{% if (message['role'] == 'assistant') %}{% set role = 'model' %}{% else %}{% set role = message['role'] %}{% endif %}{{ '<start_of_turn>' + role + '\\n' + message['content'] | trim + '<end_of_turn>\\n' }}{% endfor %}{% if add_generation_prompt %}{{'<start_of_turn>model\\n'}}{% endif %}""",
     'mistral': """{%- if messages[0]["role"] == "system" %}
     {%- set system_message = messages[0]["content"] %}
