@@ -13,7 +13,7 @@ test('the methods table is the registry, in its order, with papers and promises'
   assert.equal(rows.map(([, name]) => name), Object.keys(methods))
   for (const [, name, rest] of rows) {
     const { paper, second } = parseMethod(name!)
-    // The full cache and the oracle are nobody's method, and rows drawn at random have no paper.
+    // The full cache and the oracle are nobody's method.
     if (!['full', 'exact-topk'].includes(name!)) assert.ok(rest!.includes(paper.replace('arXiv:', '')), `${name}: ${paper}`)
     assert.ok(rest!.includes(second), `${name}: ${second}`)
   }
