@@ -14,7 +14,10 @@ async function answers(threads: number): Promise<{ name: string; ids: number[]; 
     assert.is(model.kernels.threads, threads)
     const prompt = Array.from({ length: 700 }, (_, i) => 3 + i * 37 % 1000)
     for (const [name, make] of Object.entries(methods)) {
-      const sequence = model.sequence({ policy: (make as () => Policy)(), budget: 64, answer: 8 })
+      const policy = (make as () => Policy)()
+      // What packs its rows is not for exact numbers.
+      if (policy.store && precision === 'exact') continue
+      const sequence = model.sequence({ policy, budget: 64, answer: 8 })
       await sequence.prefill(prompt)
       const ids: number[] = []
       while (ids.length < 6) ids.push(await sequence.next())

@@ -22,8 +22,10 @@ async function answers(k: Kernels): Promise<{ name: string; ids: number[]; logit
   const rows = []
   for (const [name, make] of Object.entries(methods))
     for (const kv of ['i16', 'f32'] as const) {
-      const precision = kv === 'f32' ? 'exact' : 'fast'
-      const sequence = createSequence(network, { policy: (make as () => Policy)(), budget: 64, answer: 8, kv, precision })
+      const precision = kv === 'f32' ? 'exact' : 'fast', policy = (make as () => Policy)()
+      // What packs its rows is not for exact numbers.
+      if (policy.store && precision === 'exact') continue
+      const sequence = createSequence(network, { policy, budget: 64, answer: 8, kv, precision })
       await sequence.prefill(prompt)
       const ids = [await sequence.next(), await sequence.next(), await sequence.next()]
       rows.push({ name: `${name}, ${kv}`, ids, logits: Array.from(await sequence.logits()), address: network.frequencies[0]!.address })

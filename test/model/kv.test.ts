@@ -122,7 +122,9 @@ test('the embedded model answers from a packed cache, in fewer bytes under every
       const policy: Policy = { ...parseMethod(name), dense: 'never' }, story = reading.generate(questions[0]!.question, { method: policy, budget: 256, maxTokens: 24 })
       await story.all()
       const { afterPrefill } = story.ledger!
-      assert.is(afterPrefill.kvBytes, model.plan({ policy, tokens: story.promptTokens, answer: 24, budget: 256 }).held, `${name}, ${kv}`)
+      const { held, planned } = model.plan({ policy, tokens: story.promptTokens, answer: 24, budget: 256 })
+      // Where heads share their rows the plan is a bound.
+      assert.ok(planned.shared ? afterPrefill.kvBytes <= held : afterPrefill.kvBytes === held, `${name}, ${kv}: ${afterPrefill.kvBytes} bytes, planned ${held}`)
       bytes.set(name, { ...bytes.get(name), [kv]: afterPrefill.kvBytes })
     }
     reading.free()
