@@ -2,7 +2,7 @@ import { trial, type TrialRow } from '../demo/trial.ts'
 import { parseMethod } from '../methods/index.ts'
 import { loadModel } from './engine.ts'
 import { engineFlags, outputFlags, usageError, type Command, type Flags } from './options.ts'
-import { bytesText, print, printJson, progressBar, say, table } from './output.ts'
+import { bytesText, print, printJson, say, table, trialBars } from './output.ts'
 
 /** Rows of the table unless --methods names others. */
 const shown = ['full', 'rocketkv', 'rocketkv-mt', 'snapkv,kernel=63', 'snapkv', 'chunkkv', 'hsa', 'quest', 'sparq', 'exact-topk', 'streaming']
@@ -69,21 +69,17 @@ export const demo: Command = {
     const policies = splitMethods(input.text('methods') ?? shown.join(',')).map(parseMethod)
     const json = input.on('json'), quiet = input.on('quiet') || json
     const { model } = await loadModel(input)
-    const bars = { reading: progressBar('reading', 'tokens', !quiet), asking: progressBar('asking', 'answers', !quiet) }
+    const bars = trialBars(!quiet)
     const started = performance.now()
     try {
-      const result = await trial({ model, policies, budget, tokens, questions, seed, signal: input.signal, progress(phase, done, total) {
-        if (phase === 'asking') bars.reading.stop()
-        bars[phase].update(done, total)
-      } })
-      bars.asking.stop()
+      const result = await trial({ model, policies, budget, tokens, questions, seed, signal: input.signal, progress: bars.update })
+      bars.stop()
       if (json) return printJson(result)
       const rate = result.rows[0]?.prefillTokensPerSecond ?? 0
       await print(`A document of ${result.tokens} tokens, read once at ${rate.toFixed(0)} tokens/s. ${questions} questions under each method,\nthen ${questions} second questions on what the first left of its cache.\n\n${rowsOf(result.rows, questions)}\n`)
       if (!quiet) say(`\n${((performance.now() - started) / 1e3).toFixed(0)} s in all, ${model.kernels.threads === 1 ? 'one thread' : `${model.kernels.threads} threads`}. \`pocketkv methods\` explains the methods.`)
     } finally {
-      bars.reading.stop()
-      bars.asking.stop()
+      bars.stop()
     }
   },
 }

@@ -3,7 +3,7 @@ import { methods as registry, parseMethod } from '../methods/index.ts'
 import { splitMethods } from './demo.ts'
 import { loadModel } from './engine.ts'
 import { engineFlags, outputFlags, usageError, type Command, type Flags } from './options.ts'
-import { bytesText, print, printJson, progressBar } from './output.ts'
+import { bytesText, print, printJson, trialBars } from './output.ts'
 
 /** The embedded model was trained for up to 32,768 tokens, question and answer included. */
 const most = 32_000
@@ -55,18 +55,14 @@ export const evaluation: Command = {
     const methods = splitMethods(input.text('methods') ?? Object.keys(registry).join(',')).map(text => ({ text, policy: parseMethod(text) }))
     const json = input.on('json'), { model } = await loadModel(input), rows: Evaluated[] = []
     for (let at = seed; at < seed + documents; at++) {
-      const shown = !input.on('quiet') && !json, bars = { reading: progressBar('reading', 'tokens', shown), asking: progressBar('asking', 'answers', shown) }
+      const bars = trialBars(!input.on('quiet') && !json)
       try {
-        const got = await evaluate({ model, full: registry.full(), methods, budgets, tokens, questions, seed: at, signal: input.signal, progress(phase, done, total) {
-          if (phase === 'asking') bars.reading.stop()
-          bars[phase].update(done, total)
-        } })
+        const got = await evaluate({ model, full: registry.full(), methods, budgets, tokens, questions, seed: at, signal: input.signal, progress: bars.update })
         rows.push(...got)
         // A line a row, as soon as a document is done.
         if (json) for (const row of got) await printJson(row)
       } finally {
-        bars.reading.stop()
-        bars.asking.stop()
+        bars.stop()
       }
     }
     if (!json) await print(`${markdown(rows)}\n`)

@@ -39,6 +39,21 @@ export function progressBar(label: string, unit: string, shown: boolean): Bar {
   }
 }
 
+/** The two phases of a trial of methods, one bar after the other. */
+export function trialBars(shown: boolean): { update(phase: 'reading' | 'asking', done: number, total: number): void; stop(): void } {
+  const bars = { reading: progressBar('reading', 'tokens', shown), asking: progressBar('asking', 'answers', shown) }
+  return {
+    update(phase, done, total) {
+      if (phase === 'asking') bars.reading.stop()
+      bars[phase].update(done, total)
+    },
+    stop() {
+      bars.reading.stop()
+      bars.asking.stop()
+    },
+  }
+}
+
 /** A text from a file for a terminal: what would steer it is shown as U+FFFD. */
 export const plain = (text: string): string => text.replace(/[\u0000-\u001f\u007f-\u009f]/g, '\ufffd')
 
